@@ -1,0 +1,46 @@
+"""What is known of a model's shape without its weights: enough to refuse a step and to predict a size."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from autocompress.frozen import Frozen
+
+WeightKind = Literal["linear", "convolution", "embedding"]
+
+
+class WeightFact(Frozen):
+    """One weight as a matrix of (out_features, in_features); a convolution's kernel is flattened into the inputs."""
+
+    name: str
+    kind: WeightKind
+    out_features: int
+    in_features: int
+
+    @property
+    def n_elements(self) -> int:
+        """Number of weights."""
+        return self.out_features * self.in_features
+
+
+class ModelFacts(Frozen):
+    """Shape of a model.
+
+    ``feed_forward_width`` is the one width that all feed-forward blocks share, where the model's configuration can
+    express a narrower one; None where it cannot. ``dtype`` is that of the stored weights.
+    """
+
+    architecture: str
+    task: str
+    n_parameters: int
+    weights: tuple[WeightFact, ...]
+    feed_forward_width: int | None = None
+    dtype: str = "float32"
+
+    def of_kind(self, *kinds: WeightKind) -> tuple[WeightFact, ...]:
+        """The weights of the given kinds."""
+        return tuple(weight for weight in self.weights if weight.kind in kinds)
+
+    def share(self, kind: WeightKind) -> float:
+        """Share of all parameters that are weights of this kind, 0 to 1."""
+        return sum(weight.n_elements for weight in self.of_kind(kind)) / max(1, self.n_parameters)

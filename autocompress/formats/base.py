@@ -1,0 +1,76 @@
+"""What a format must offer: export a model to files, load the files, run them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy.typing as npt
+
+from autocompress.frozen import Frozen
+
+if TYPE_CHECKING:
+    from autocompress.compressible import CompressibleModel, Inputs, StepContext
+    from autocompress.facts import ModelFacts
+    from autocompress.recipe import Step
+
+
+class Unavailable(Frozen):
+    """Why a format cannot run on this machine, and the command that would change that."""
+
+    reason: str
+    install: str | None = None
+
+
+class Runner(ABC):
+    """An artifact loaded in its runtime. Takes and gives NumPy arrays; one caller at a time."""
+
+    @abstractmethod
+    def forward(self, inputs: Inputs) -> dict[str, npt.NDArray[Any]]:
+        """One forward pass; output name to array."""
+
+    def generate(self, inputs: Inputs, max_new_tokens: int) -> npt.NDArray[Any]:
+        """Greedy decoding as the model's generation settings say; token ids of shape (batch, length), prompt included.
+
+        Raises:
+            NotImplementedError: the artifact is not a generating model.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not generate")
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that was asked of it."""
+
+    def close(self) -> None:
+        """Free what the runtime holds."""
+
+
+class Format(ABC):
+    """A way to store and run a model; a plug-in of the ``autocompress.formats`` group."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    @abstractmethod
+    def unavailable(self, device: str) -> Unavailable | None:
+        """Why the format cannot run here on ``device``, or None. Imports nothing heavy."""
+
+    @abstractmethod
+    def refuses(self, steps: tuple[Step, ...], facts: ModelFacts, device: str) -> str | None:
+        """Why these steps cannot end in this format, or None. Nothing is computed."""
+
+    @abstractmethod
+    def known_good(self) -> tuple[tuple[Step, ...], ...]:
+        """Steps that usually pay in this format, best first; those that do not fit the model are left out later."""
+
+    @abstractmethod
+    def export(self, model: CompressibleModel, folder: Path, context: StepContext) -> str:
+        """Write the files that would be deployed into ``folder``; gives in words what computes the weights.
+
+        Raises:
+            Unsupported: this model cannot be written in this format.
+        """
+
+    @abstractmethod
+    def load(self, folder: Path, device: str, threads: int) -> Runner:
+        """Load what `export` wrote. Imports only what deployment needs."""

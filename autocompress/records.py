@@ -1,0 +1,226 @@
+"""What is recorded of a trial: artifact, measurement, environment, outcome. None always means "not measured"."""
+
+from __future__ import annotations
+
+import statistics
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from autocompress.frozen import Frozen
+from autocompress.recipe import Recipe
+
+
+class Status(StrEnum):
+    """How a trial ended. Infeasible is not a status: it is ``complete`` with a positive violation."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    UNSUPPORTED = "unsupported"
+    FAILED = "failed"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMED_OUT = "timed_out"
+    CRASHED = "crashed"
+    CANCELLED = "cancelled"
+
+
+class ArtifactFile(Frozen):
+    """One deployed file: path relative to the artifact's folder, length and SHA-256."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class Artifact(Frozen):
+    """A compressed model on disk, as it would be deployed.
+
+    ``size_bytes`` counts the files that the runtime needs to run the model; tokenizers and pre-processors are the same
+    for every candidate and are not counted. ``kernel`` says in words what computes the weights at run time, for example
+    "int8 (MatMulInteger)" or "float32 after unpacking at load".
+    """
+
+    format: str
+    files: tuple[ArtifactFile, ...]
+    kernel: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk of what would be deployed."""
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the files' names and digests, in order of name."""
+        import hashlib
+
+        lines = sorted(f"{file.path} {file.sha256}" for file in self.files)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+class Estimate(Frozen):
+    """A value with the interval that covers it at the given confidence level."""
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+
+
+class Samples(Frozen):
+    """Raw repeated readings; summaries are derived, never stored alone."""
+
+    values: tuple[float, ...]
+    unit: str
+    warmups: int = 0
+
+    @property
+    def median(self) -> float:
+        """The middle reading."""
+        return statistics.median(self.values)
+
+    def percentile(self, share: float) -> float:
+        """The reading below which ``share`` (0 to 1) of the readings lie, by linear interpolation."""
+        ordered = sorted(self.values)
+        place = share * (len(ordered) - 1)
+        below = int(place)
+        above = min(below + 1, len(ordered) - 1)
+        return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+class Latency(Frozen):
+    """Time of one call, batch size 1, timed in turns with the original in one process.
+
+    ``speedup`` is the original's median over the candidate's own (greater than 1: the candidate is faster), with its
+    bootstrap interval. ``clock`` says what ticked: the wall clock, or events on the device.
+    """
+
+    candidate_ms: Samples
+    baseline_ms: Samples | None
+    speedup: Estimate
+    clock: Literal["wall", "device_events"]
+    threads: int
+    contended: bool = False
+    cpu_time_speedup: float | None = None
+    involuntary_switches: int | None = None
+    load_average: float | None = None
+
+    @property
+    def p50_ms(self) -> float:
+        """Median milliseconds per call."""
+        return self.candidate_ms.median
+
+    @property
+    def p95_ms(self) -> float:
+        """95th percentile of milliseconds per call."""
+        return self.candidate_ms.percentile(0.95)
+
+
+class Quality(Frozen):
+    """The task's metric on one part of the data, and what was lost against the original on the same samples.
+
+    ``drop`` is positive when the candidate is worse, in the metric's own unit, whichever direction the metric has;
+    ``relative_drop`` is the drop over the original's value. ``others`` are further metrics of the same outputs.
+    """
+
+    metric: str
+    value: float
+    higher_is_better: bool
+    n_samples: int
+    part: Literal["search", "holdout"]
+    drop: Estimate
+    relative_drop: Estimate
+    others: dict[str, float] = {}
+
+
+class Memory(Frozen):
+    """Peak resident memory of a fresh process that loads the artifact and runs inference only."""
+
+    peak_bytes: int
+    imports_bytes: int
+
+
+class Vram(Frozen):
+    """Peak device memory: as the allocator counted it, and as the whole device showed it."""
+
+    allocator_peak_bytes: int | None
+    device_delta_bytes: int | None
+
+
+class Measurement(Frozen):
+    """All that was measured of one artifact."""
+
+    size_bytes: int | None = None
+    quality: Quality | None = None
+    latency: Latency | None = None
+    ram: Memory | None = None
+    vram: Vram | None = None
+
+
+class Environment(Frozen):
+    """Where the figures come from."""
+
+    machine: str
+    device: str
+    cores: int
+    threads: int
+    python: str
+    libraries: dict[str, str]
+    load_average: float | None = None
+    driver: str | None = None
+
+
+class StageTime(Frozen):
+    """Wall-clock seconds of one stage; ``cached`` when its result was taken from the stage cache."""
+
+    stage: str
+    seconds: float
+    cached: bool = False
+
+
+class TrialError(Frozen):
+    """Why a trial did not complete: the cause in a sentence and what would cure it."""
+
+    message: str
+    remedy: str | None = None
+    stage: str | None = None
+    log_tail: str | None = None
+
+
+class TrialRecord(Frozen):
+    """Everything known of one trial; kept whole in the storage.
+
+    ``violations`` are relative excesses over each limit: 0 or less means that the limit is kept.
+    """
+
+    number: int
+    recipe: Recipe
+    status: Status
+    origin: Literal["baseline", "known_good", "sampler", "retry", "user"] = "sampler"
+    artifact: Artifact | None = None
+    measurement: Measurement | None = None
+    violations: dict[str, float] = {}
+    stages: tuple[StageTime, ...] = ()
+    wall_seconds: float | None = None
+    error: TrialError | None = None
+    environment: Environment | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def feasible(self) -> bool:
+        """Measured, and inside every limit."""
+        return self.status is Status.COMPLETE and all(value <= 0 for value in self.violations.values())
+
+
+def describe_files(folder: Path, paths: list[Path]) -> tuple[ArtifactFile, ...]:
+    """Length and SHA-256 of each of ``paths`` inside ``folder``, in order of name."""
+    import hashlib
+
+    described = []
+    for path in sorted(paths):
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        described.append(
+            ArtifactFile(path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=digest)
+        )
+    return tuple(described)

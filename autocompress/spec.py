@@ -1,0 +1,226 @@
+"""What the user asks for: model, data, limits, space and budget of a search."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+
+from autocompress.frozen import Frozen
+
+_BYTE_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_SECOND_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_NUMBER = r"([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
+
+
+def parse_bytes(text: Any) -> Any:
+    """``25MB`` (10^6), ``2GiB`` (2^30) or a plain number of bytes; other types pass through to the validator."""
+    if not isinstance(text, str):
+        return text
+    match = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Z]*)", text.strip())
+    if not match or match[2].lower() not in {"", *_BYTE_UNITS}:
+        raise ValueError(f"{text!r} is not a size; write for example 25MB, 1.5GB or 512MiB")
+    return int(float(match[1]) * _BYTE_UNITS.get(match[2].lower() or "b", 1))
+
+
+def parse_seconds(text: Any) -> Any:
+    """``90``, ``90s``, ``15m`` or ``2h`` as seconds."""
+    if not isinstance(text, str):
+        return text
+    match = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Z]*)", text.strip())
+    if not match or match[2].lower() not in {"", *_SECOND_UNITS}:
+        raise ValueError(f"{text!r} is not a duration; write for example 90s, 15m or 2h")
+    return float(match[1]) * _SECOND_UNITS.get(match[2].lower() or "s", 1.0)
+
+
+class QualityLimit(Frozen):
+    """How much of the metric may be lost: relative to the original's value, or in the metric's own unit."""
+
+    bound: Annotated[float, Field(ge=0)]
+    relative: bool
+    written: str
+
+    @classmethod
+    def parse(cls, text: Any) -> Any:
+        """``1%`` (relative), ``1pp`` or ``0.01`` (absolute)."""
+        if isinstance(text, int | float) and not isinstance(text, bool):
+            text = repr(text)
+        if not isinstance(text, str):
+            return text
+        match = re.fullmatch(rf"{_NUMBER}\s*(%|pp)?", text.strip())
+        if not match:
+            raise ValueError(f"{text!r} is not a drop; write 1% (relative), 1pp or 0.01 (absolute)")
+        number = float(match[1])
+        return cls(bound=number / 100 if match[2] else number, relative=match[2] == "%", written=text.strip())
+
+    @property
+    def in_points(self) -> bool:
+        """Whether it was written in percentage points."""
+        return self.written.endswith("pp")
+
+
+class Limit(Frozen):
+    """An upper bound in a unit (bytes, milliseconds), or as a multiple of the original's figure."""
+
+    bound: Annotated[float, Field(gt=0)]
+    relative: bool
+    written: str
+
+
+def _parse_limit(text: Any, units: dict[str, float], example: str) -> Any:
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        text = repr(text)
+    if not isinstance(text, str):
+        return text
+    match = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Zµ]*)", text.strip())
+    if match and match[2] in ("x", "X"):
+        return Limit(bound=float(match[1]), relative=True, written=text.strip())
+    if not match or match[2].lower() not in units:
+        raise ValueError(f"{text!r} is not a limit; write for example {example}")
+    return Limit(bound=float(match[1]) * units[match[2].lower()], relative=False, written=text.strip())
+
+
+def parse_byte_limit(text: Any) -> Any:
+    """``25MB`` or ``0.3x`` (of the original's)."""
+    return _parse_limit(text, {unit: float(size) for unit, size in _BYTE_UNITS.items()}, "25MB or 0.3x")
+
+
+def parse_latency_limit(text: Any) -> Any:
+    """``20ms``, ``1.5s`` or ``0.5x`` (of the original's), as milliseconds."""
+    return _parse_limit(text, {"ms": 1.0, "s": 1000.0, "us": 0.001}, "20ms or 0.5x")
+
+
+def _as_written(limit: Limit | QualityLimit | None) -> str | None:
+    return limit.written if limit else None
+
+
+_Written = PlainSerializer(_as_written, return_type=str | None)
+ByteLimit = Annotated[Limit | None, BeforeValidator(parse_byte_limit), _Written]
+LatencyLimit = Annotated[Limit | None, BeforeValidator(parse_latency_limit), _Written]
+DropLimit = Annotated[QualityLimit | None, BeforeValidator(QualityLimit.parse), _Written]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0)]
+
+
+class ModelSpec(Frozen):
+    """The model to compress.
+
+    Attributes:
+        path: a local folder, or a hub id.
+        revision: branch, tag or commit of a hub id.
+        task: one of the installed tasks; found from the model's configuration when not given.
+        task_file: the user's Python file for the task ``own``.
+        trust_remote_code: run Python code that comes with the model.
+        allow_pickle: load weights stored as pickles, which can run any code while loading.
+        options: settings of the task, such as the sequence length that latency is timed at.
+    """
+
+    path: str
+    revision: str | None = None
+    task: str | None = None
+    task_file: str | None = None
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
+    options: dict[str, int | float | str | bool] = {}
+
+
+class DataSpec(Frozen):
+    """The data to calibrate with and to judge by.
+
+    One ``path`` is cut into the three parts by ``fractions``; a part that has a path of its own is taken from there.
+
+    Attributes:
+        path: a file, a folder, or a hub dataset's id.
+        columns: role to column name, where the names are not the usual ones.
+        calibration, search, holdout: paths of their own for single parts.
+        fractions: shares of ``path`` for calibration, search and holdout.
+        samples: at most so many of each part, drawn with the seed.
+        config, split: of a hub dataset.
+    """
+
+    path: str | None = None
+    columns: dict[str, str] = {}
+    calibration: str | None = None
+    search: str | None = None
+    holdout: str | None = None
+    fractions: tuple[float, float, float] = (0.1, 0.45, 0.45)
+    samples: dict[Literal["calibration", "search", "holdout"], Annotated[int, Field(gt=0)]] = {}
+    config: str | None = None
+    split: str | None = None
+
+    @model_validator(mode="after")
+    def _has_source(self) -> DataSpec:
+        if any(share <= 0 for share in self.fractions) or abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError("the fractions must be positive and add up to 1")
+        if self.path is None and self.search is None:
+            raise ValueError("give a path, or at least a search path")
+        return self
+
+
+class Constraints(Frozen):
+    """Upper limits; None leaves a figure free."""
+
+    quality_drop: DropLimit = None
+    size: ByteLimit = None
+    latency: LatencyLimit = None
+    ram: ByteLimit = None
+    vram: ByteLimit = None
+
+
+class Budget(Frozen):
+    """When to stop, and what one trial may use.
+
+    ``trials`` counts every recipe run, the original and its float twins included.
+    """
+
+    trials: Annotated[int, Field(gt=0)] = 30
+    timeout: Seconds | None = None
+    trial_timeout: Seconds = 1800.0
+    trial_memory: Bytes | None = None
+    cache: Bytes = 5 * 10**9
+
+
+class Space(Frozen):
+    """What the search may use; None means all that is available."""
+
+    methods: tuple[str, ...] | None = None
+    formats: tuple[str, ...] | None = None
+
+
+Preference = Literal["size", "latency", "quality", "balanced"]
+Device = Literal["cpu", "cuda"]
+
+
+class SearchSpec(Frozen):
+    """A whole search, as ``spec.yaml`` holds it."""
+
+    model: ModelSpec
+    data: DataSpec | None = None
+    constraints: Constraints = Constraints()
+    budget: Budget = Budget()
+    space: Space = Space()
+    prefer: Preference = "balanced"
+    device: Device = "cpu"
+    threads: Annotated[int, Field(gt=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    name: str | None = None
+    storage: str | None = None
+
+    def resolved_against(self, folder: Path) -> SearchSpec:
+        """The spec with its local paths, if relative, taken from ``folder`` (where the YAML file lies)."""
+
+        def resolve(path: str | None) -> str | None:
+            if path is None or Path(path).is_absolute():
+                return path
+            local = (folder / path).resolve()
+            return str(local) if local.exists() or path.startswith((".", "/")) else path
+
+        model = self.model.model_copy(
+            update={"path": resolve(self.model.path), "task_file": resolve(self.model.task_file)}
+        )
+        data = self.data and self.data.model_copy(
+            update={part: resolve(getattr(self.data, part)) for part in ("path", "calibration", "search", "holdout")}
+        )
+        return self.model_copy(update={"model": model, "data": data})

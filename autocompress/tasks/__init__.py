@@ -1,0 +1,1 @@
+"""Tasks: one file each, for loading models, preparing samples, running and scoring them."""
