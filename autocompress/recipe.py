@@ -42,6 +42,7 @@ class Range:
     """The values low, low + step, …, high of a knob that the search tries."""
 
     def __init__(self, low: float, high: float, step: float) -> None:
+        self.low, self.high, self.step = low, high, step
         count = round((high - low) / step) + 1
         self.options = tuple(round(low + index * step, 10) for index in range(count))
 
@@ -89,19 +90,23 @@ class Step(Frozen):
 
     def canonical(self) -> Step:
         """The same step with every inert knob at its default."""
-        inert = {
-            name: field.default
-            for name, field in type(self).model_fields.items()
-            for when in field.metadata
-            if isinstance(when, When) and getattr(self, when.knob) != when.value
-        }
+        inert = {name: field.default for name, field in type(self).model_fields.items() if not self.is_active(name)}
         return self.model_copy(update=inert) if inert else self
 
     @classmethod
-    def search_options(cls, name: str) -> tuple[Any, ...]:
-        """The values of a knob that the search tries; empty where the search leaves it at its default."""
+    def searched(cls, name: str) -> Choice | Range | None:
+        """The values of a knob that the search tries, or None where it leaves the knob at its default."""
         field: FieldInfo = cls.model_fields[name]
-        return next((mark.options for mark in field.metadata if isinstance(mark, Choice | Range)), ())
+        return next((mark for mark in field.metadata if isinstance(mark, Choice | Range)), None)
+
+    @classmethod
+    def conditions(cls, name: str) -> tuple[When, ...]:
+        """What must hold for the knob to matter."""
+        return tuple(mark for mark in cls.model_fields[name].metadata if isinstance(mark, When))
+
+    def is_active(self, name: str) -> bool:
+        """Whether the knob matters with the other knobs as they are."""
+        return all(getattr(self, when.knob) == when.value for when in self.conditions(name))
 
     def plain(self) -> dict[str, Any]:
         """As written in a recipe: ``{tag: {knob: value}}``."""
@@ -110,8 +115,7 @@ class Step(Frozen):
     def __str__(self) -> str:
         fields = type(self).model_fields
         told = {name: value for name, value in self.model_dump(mode="json").items() if value != fields[name].default}
-        searched = [name for name in fields if name not in told and self.search_options(name)]
-        told |= {name: getattr(self, name) for name in searched}
+        told |= {name: getattr(self, name) for name in fields if self.searched(name) and self.is_active(name)}
         knobs = " ".join(f"{name}={told[name]}" for name in fields if name in told)
         return f"{self.tag} {knobs}".strip()
 
