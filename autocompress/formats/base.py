@@ -30,8 +30,11 @@ class Runner(ABC):
     def forward(self, inputs: Inputs) -> dict[str, npt.NDArray[Any]]:
         """One forward pass; output name to array."""
 
-    def generate(self, inputs: Inputs, max_new_tokens: int) -> npt.NDArray[Any]:
+    def generate(self, inputs: Inputs, max_new_tokens: int, min_new_tokens: int = 0) -> npt.NDArray[Any]:
         """Greedy decoding as the model's generation settings say; token ids of shape (batch, length), prompt included.
+
+        ``min_new_tokens`` keeps the end token from being chosen earlier; equal to ``max_new_tokens`` it makes every
+        candidate do the same work, however broken its answers are, which latency needs.
 
         Raises:
             NotImplementedError: the artifact is not a generating model.

@@ -111,7 +111,11 @@ class Task(ABC):
 
     @abstractmethod
     def run(self, runner: Runner, inputs: Inputs) -> Any:
-        """One call as the user would make it; what latency times."""
+        """One call as the user would make it; its answer is scored."""
+
+    def timed_call(self, runner: Runner, inputs: Inputs) -> None:
+        """The call that latency and memory are measured on: the same amount of work for every candidate."""
+        self.run(runner, inputs)
 
     @abstractmethod
     def score(self, model: ModelSpec, answer: Any, target: Any) -> Score:
