@@ -105,6 +105,17 @@ class Task(ABC):
             DataError: a row cannot be used, for example unreadable audio; names it.
         """
 
+    def samples_by_part(
+        self, model: ModelSpec, parts: Mapping[Part, Rows], seed: int
+    ) -> Mapping[Part, Sequence[Sample]]:
+        """The samples of every part; a task that brings its own data (``needs_data`` is False) makes them here.
+
+        Raises:
+            DataError: see `samples`.
+        """
+        del seed
+        return {part: self.samples(model, rows) for part, rows in parts.items()}
+
     @abstractmethod
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """The inputs of the one call that latency and memory are measured on, the same for every candidate."""

@@ -1,0 +1,272 @@
+"""The work of a child: read the original, run a recipe's steps, export, load the files back, measure them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autocompress import __version__, registry
+from autocompress.compressible import CompressibleModel, Inputs, StepContext
+from autocompress.errors import DataError, EnvironmentProblem, Unsupported
+from autocompress.jobs import (
+    Answer,
+    BuildJob,
+    Built,
+    Job,
+    Measured,
+    MeasureJob,
+    Prepared,
+    PreparedAnswer,
+    PrepareJob,
+    TrialAnswer,
+    TrialJob,
+    Workspace,
+)
+from autocompress.records import Artifact, Latency, Measurement, Memory, Quality, Vram, describe_files
+from autocompress.sample_store import load_samples, save_samples
+from autocompress.space import recipe_refusal
+from autocompress.stage_cache import StageCache
+from autocompress.stages import Stages
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from autocompress.formats.base import Format
+    from autocompress.recipe import Recipe, Step
+    from autocompress.tasks.base import Task
+
+LARGEST_CALIBRATION_SAMPLES = 128
+
+
+def run_job(job: Job, stages: Stages) -> Answer:
+    """Do a job in this process."""
+    match job:
+        case PrepareJob():
+            return PreparedAnswer(prepared=prepare(job, stages))
+        case BuildJob():
+            return build(job, stages)
+        case MeasureJob():
+            return measure(job, stages)
+        case TrialJob():
+            built = build(job.build, stages)
+            before = len(stages.finished)
+            measured = measure(job.measure, stages)
+            return TrialAnswer(built=built, measured=measured.model_copy(update={"stages": stages.finished[before:]}))
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def prepare(job: PrepareJob, stages: Stages) -> Prepared:
+    """Read and check model and data; keep the prepared samples and the timed call's inputs in the baseline folder."""
+    from autocompress.data.parts import read_parts
+    from autocompress.data.rows import Rows, rows_digest
+    from autocompress.measure.environment import environment
+    from autocompress.model_state import facts_of
+
+    workspace = job.workspace
+    task = _task(workspace.task)
+    with stages.stage("load model"):
+        module = task.load_model(workspace.model)
+        model = CompressibleModel(module)
+        model.require_finite()
+        facts = facts_of(module, workspace.task)
+        model_key = _model_key(module)
+    with stages.stage("read data"):
+        parts: Mapping[str, Rows] = (
+            read_parts(workspace.data, task.roles, workspace.seed) if workspace.data is not None else {}
+        )
+        samples = task.samples_by_part(workspace.model, parts, workspace.seed)
+        for number, (part, prepared_samples) in enumerate(samples.items(), 1):
+            if not prepared_samples:
+                raise DataError(f"the {part} part of the data is empty", remedy="Give more data.")
+            save_samples(prepared_samples, _samples_path(workspace, part))
+            stages.progress(number, len(samples))
+        timing = task.timing_inputs(workspace.model, samples["search"])
+        save_inputs(timing, workspace.baseline / "timing.safetensors")
+    digests = {part: rows_digest(rows) for part, rows in parts.items()} or dict.fromkeys(samples, model_key)
+    return Prepared(
+        facts=facts,
+        model_key=model_key,
+        data_keys=digests,
+        n_samples={part: len(found) for part, found in samples.items()},
+        metric=task.metric.name,
+        higher_is_better=task.metric.higher_is_better,
+        metric_is_rate=task.metric.is_rate,
+        environment=environment(workspace.device, workspace.threads),
+    )
+
+
+def _task(name: str) -> Task:
+    task: Task = registry.load("tasks", name)()
+    return task
+
+
+def _format(name: str) -> Format:
+    chosen: Format = registry.load("formats", name)()
+    return chosen
+
+
+def _samples_path(workspace: Workspace, part: str) -> Path:
+    return workspace.baseline / f"samples-{part}.safetensors"
+
+
+def save_inputs(inputs: Inputs, path: Path) -> None:
+    """Keep the inputs of one call as a safetensors file."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: np.ascontiguousarray(array) for name, array in inputs.items()}, path)
+
+
+def load_inputs(path: Path) -> Inputs:
+    """The inputs that `save_inputs` kept."""
+    from safetensors.numpy import load_file
+
+    loaded: Inputs = load_file(path)
+    return loaded
+
+
+def _model_key(module: nn.Module) -> str:
+    """SHA-256 over the names, types, shapes and bytes of all parameters and buffers, and the configuration."""
+    import torch
+
+    hasher = hashlib.sha256(type(module).__name__.encode())
+    config = getattr(module, "config", None)
+    if hasattr(config, "to_json_string"):
+        hasher.update(config.to_json_string(use_diff=False).encode())
+    for name, tensor in module.state_dict().items():
+        hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        hasher.update(tensor.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return hasher.hexdigest()
+
+
+# Building -----------------------------------------------------------------------------------------------------------
+
+
+def build(job: BuildJob, stages: Stages) -> Built:
+    """Run the recipe's steps on the original, or on the longest prefix that the cache holds, and export the result.
+
+    Raises:
+        Unsupported: the recipe is refused for this model, or a stage found that it cannot be done.
+    """
+    workspace, recipe = job.workspace, job.recipe
+    chosen = _format(recipe.format)
+    reason = recipe_refusal(recipe, {recipe.format: chosen}, job.prepared.facts, workspace.device)
+    if reason:
+        raise Unsupported(reason)
+    cache = StageCache(workspace.cache, workspace.cache_cap_bytes)
+    context = _context(job, cache, stages)
+    model = _run_steps(job, cache, context, stages)
+    with stages.stage("export"):
+        shutil.rmtree(job.artifact, ignore_errors=True)
+        job.artifact.mkdir(parents=True)
+        kernel = chosen.export(model, job.artifact, context)
+        files = describe_files(job.artifact, [path for path in job.artifact.rglob("*") if path.is_file()])
+    return Built(
+        artifact=Artifact(format=recipe.format, files=files, kernel=kernel),
+        stages=stages.finished,
+    )
+
+
+def _context(job: BuildJob, cache: StageCache, stages: Stages) -> StepContext:
+    workspace = job.workspace
+
+    def calibration() -> Sequence[Inputs]:
+        samples = load_samples(_samples_path(workspace, "calibration"))
+        return [sample.inputs for sample in samples[:LARGEST_CALIBRATION_SAMPLES]]
+
+    return StepContext(
+        facts=job.prepared.facts,
+        calibration=calibration,
+        example=load_inputs(workspace.baseline / "timing.safetensors"),
+        task=workspace.task,
+        device=workspace.device,
+        seed=job.recipe.seed,
+        cache=cache,
+        model_key=job.prepared.model_key,
+        progress=stages.progress,
+    )
+
+
+def _run_steps(job: BuildJob, cache: StageCache, context: StepContext, stages: Stages) -> CompressibleModel:
+    from autocompress.model_state import restore_state, save_state
+
+    workspace, recipe, task = job.workspace, job.recipe, _task(job.workspace.task)
+    keys = [_prefix_key(job, recipe.steps[: count + 1]) for count in range(len(recipe.steps))]
+    done, entry = next(
+        ((count, found) for count in range(len(keys), 0, -1) if (found := cache.find(keys[count - 1]))), (0, None)
+    )
+    if entry is not None:
+        for step in recipe.steps[: done - 1]:
+            with stages.stage(step.tag) as stage:
+                stage.cached = True
+        with stages.stage(recipe.steps[done - 1].tag) as stage:
+            stage.cached = True
+            model = restore_state(entry, lambda overrides: task.rebuild(workspace.model, overrides))
+    else:
+        with stages.stage("load model"):
+            model = CompressibleModel(task.load_model(workspace.model))
+            if not _is_original(recipe):
+                model.module.float()
+            model.module.to(workspace.device)
+    for count in range(done, len(recipe.steps)):
+        with stages.stage(recipe.steps[count].tag):
+            recipe.steps[count].apply(model, context)
+        if stages.finished[-1].seconds > workspace.cache_after_seconds:
+            with stages.stage("keep in cache"):
+                cache.find_or_build(keys[count], lambda folder: save_state(model, folder))
+    return model
+
+
+def _is_original(recipe: Recipe) -> bool:
+    """Whether the recipe leaves the model as it is, stored precision included."""
+    return not recipe.steps and recipe.format == "pytorch"
+
+
+def _prefix_key(job: BuildJob, steps: tuple[Step, ...]) -> str:
+    calibrated = any(step.needs_calibration for step in steps)
+    return StageCache.key(
+        job.prepared.model_key,
+        job.workspace.task,
+        [step.plain() for step in steps],
+        job.prepared.data_keys.get("calibration") if calibrated else None,
+        job.recipe.seed,
+        job.workspace.device,
+        _code_versions(),
+    )
+
+
+def _code_versions() -> dict[str, str]:
+    versions = {"autocompress": __version__}
+    for package in ("torch", "transformers"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError as missing:
+            raise EnvironmentProblem(f"{package} is not installed", remedy="pip install autocompress") from missing
+    return versions
+
+
+# Measuring ----------------------------------------------------------------------------------------------------------
+
+
+def measure(job: MeasureJob, stages: Stages) -> Measured:
+    """Measure an artifact's files, cheapest figure first: size, memory, latency, quality."""
+    from autocompress.measure.environment import environment
+
+    files = [path for path in job.artifact.rglob("*") if path.is_file()]
+    size_bytes = sum(path.stat().st_size for path in files)
+    ram, vram = _measure_memory(job, stages) if "ram" in job.figures else (None, None)
+    latency = _measure_latency(job, stages) if "latency" in job.figures else None
+    quality = _measure_quality(job, stages) if "quality" in job.figures else None
+    return Measured(
+        measurement=Measurement(size_bytes=size_bytes, ram=ram, vram=vram, latency=latency, quality=quality),
+        stages=stages.finished,
+        environment=environment(job.workspace.device, job.workspace.threads),
+    )
