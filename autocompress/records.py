@@ -68,11 +68,16 @@ class Estimate(Frozen):
 
 
 class Samples(Frozen):
-    """Raw repeated readings; summaries are derived, never stored alone."""
+    """Raw repeated readings; summaries are derived, never stored alone.
+
+    ``n_readings`` is how many readings there were where only some are kept, picked evenly over their order by size;
+    None: all are kept.
+    """
 
     values: tuple[float, ...]
     unit: str
     warmups: int = 0
+    n_readings: int | None = None
 
     @property
     def median(self) -> float:
@@ -92,7 +97,8 @@ class Latency(Frozen):
     """Time of one call, batch size 1, timed in turns with the original in one process.
 
     ``speedup`` is the original's median over the candidate's own (greater than 1: the candidate is faster), with its
-    bootstrap interval. ``clock`` says what ticked: the wall clock, or events on the device.
+    bootstrap interval. ``clock`` says what ticked: the wall clock, or events on the device. ``control`` is the speed-up
+    of the original over itself, timed the same way at the same time; where it is off 1, the machine was ``contended``.
     """
 
     candidate_ms: Samples
@@ -101,6 +107,7 @@ class Latency(Frozen):
     clock: Literal["wall", "device_events"]
     threads: int
     contended: bool = False
+    control: Estimate | None = None
     cpu_time_speedup: float | None = None
     involuntary_switches: int | None = None
     load_average: float | None = None
@@ -131,6 +138,24 @@ class Quality(Frozen):
     drop: Estimate
     relative_drop: Estimate
     others: dict[str, float] = {}
+
+
+class Certificate(Frozen):
+    """Whether a finalist's quality drop is inside the limit beyond reasonable doubt, on data that no choice was made by.
+
+    ``upper_bound`` is the one-sided upper confidence bound of the drop, in the limit's own terms (``relative`` to the
+    original's value, or in the metric's unit), at ``level``, which is raised so that all finalists together are wrong at
+    most one time in twenty. ``samples_needed`` is roughly how many samples would certify a drop as it was observed; None
+    where none would, because the observed drop itself is beyond the limit.
+    """
+
+    certified: bool
+    upper_bound: float
+    relative: bool
+    level: float
+    n_samples: int
+    samples_needed: int | None
+    sentence: str
 
 
 class Memory(Frozen):

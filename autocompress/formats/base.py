@@ -53,6 +53,8 @@ class Format(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    imports: ClassVar[tuple[str, ...]] = ()
+    """Modules that `load` imports, so that the memory they take can be told apart from the model's."""
 
     @abstractmethod
     def unavailable(self, device: str) -> Unavailable | None:

@@ -1,0 +1,1 @@
+"""Measuring: latency, memory, quality and the environment, each with how sure the figure is."""
