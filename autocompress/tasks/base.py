@@ -47,7 +47,10 @@ class Metric(Frozen):
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample as the runtime takes it (a batch of one), and what the answer should be."""
+    """One sample as the runtime takes it (a batch of one), and what the answer should be.
+
+    The target is an array, or plain data that JSON can hold.
+    """
 
     inputs: Inputs
     target: Any
@@ -116,17 +119,26 @@ class Task(ABC):
         del seed
         return {part: self.samples(model, rows) for part, rows in parts.items()}
 
+    def samples_by_part(self, model: ModelSpec, parts: Mapping[Part, Rows], seed: int) -> Mapping[Part, Sequence[Sample]]:
+        """The samples of each part. A task whose data does not come as rows gives its own, cut with the seed.
+
+        Raises:
+            DataError: see `samples`.
+        """
+        del seed
+        return {part: self.samples(model, rows) for part, rows in parts.items()}
+
     @abstractmethod
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """The inputs of the one call that latency and memory are measured on, the same for every candidate."""
 
     @abstractmethod
-    def run(self, runner: Runner, inputs: Inputs) -> Any:
+    def run(self, model: ModelSpec, runner: Runner, inputs: Inputs) -> Any:
         """One call as the user would make it; its answer is scored."""
 
-    def timed_call(self, runner: Runner, inputs: Inputs) -> None:
+    def timed_call(self, model: ModelSpec, runner: Runner, inputs: Inputs) -> None:
         """The call that latency and memory are measured on: the same amount of work for every candidate."""
-        self.run(runner, inputs)
+        self.run(model, runner, inputs)
 
     @abstractmethod
     def score(self, model: ModelSpec, answer: Any, target: Any) -> Score:
