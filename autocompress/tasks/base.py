@@ -119,15 +119,6 @@ class Task(ABC):
         del seed
         return {part: self.samples(model, rows) for part, rows in parts.items()}
 
-    def samples_by_part(self, model: ModelSpec, parts: Mapping[Part, Rows], seed: int) -> Mapping[Part, Sequence[Sample]]:
-        """The samples of each part. A task whose data does not come as rows gives its own, cut with the seed.
-
-        Raises:
-            DataError: see `samples`.
-        """
-        del seed
-        return {part: self.samples(model, rows) for part, rows in parts.items()}
-
     @abstractmethod
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """The inputs of the one call that latency and memory are measured on, the same for every candidate."""
