@@ -167,6 +167,4 @@ class StageEnded(Frozen):
 
 Progress = StageBegan | StageMoved | StageEnded
 Answer = PreparedAnswer | Built | Measured | TrialAnswer | Failed
-message_adapter: TypeAdapter[Progress | Answer] = TypeAdapter(
-    Annotated[Progress | Answer, Field(discriminator="kind")]
-)
+message_adapter: TypeAdapter[Progress | Answer] = TypeAdapter(Annotated[Progress | Answer, Field(discriminator="kind")])

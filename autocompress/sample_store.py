@@ -15,7 +15,7 @@ _TARGETS = "targets"
 
 
 def save_samples(samples: Sequence[Sample], path: Path) -> None:
-    """Write samples as one safetensors file: ``<index>/<input>`` arrays, targets as JSON or ``<index>/target`` arrays."""
+    """Write samples as one safetensors file: ``<index>/input/<name>`` arrays; targets as JSON or ``<index>/target``."""
     from safetensors.numpy import save_file
 
     arrays: dict[str, Any] = {}

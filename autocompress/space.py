@@ -72,7 +72,7 @@ class SearchSpace:
         return Recipe(steps=tuple(steps), format=format_name, seed=self.seed).canonical()
 
     def parameters(self, recipe: Recipe) -> dict[str, Any]:
-        """The parameters with which `propose` gives this recipe; knobs that the search leaves alone are not among them."""
+        """The parameters with which `propose` gives this recipe, knobs that the search leaves alone not among them."""
         replay = _Replay(recipe)
         self.propose(replay)
         return replay.parameters
@@ -115,7 +115,7 @@ class SearchSpace:
         knobs: dict[str, Any] = {}
         for name, field in kind.model_fields.items():
             mark = kind.searched(name)
-            active = all(knobs.get(when.knob, None) == when.value for when in kind.conditions(name))
+            active = all(knobs.get(when.knob) == when.value for when in kind.conditions(name))
             if mark is None or not active:
                 knobs[name] = field.default
             elif isinstance(mark, Range):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from autocompress.formats.base import Format
     from autocompress.recipe import Recipe, Step
-    from autocompress.tasks.base import Task
+    from autocompress.tasks.base import Part, Task
 
 LARGEST_CALIBRATION_SAMPLES = 128
 
@@ -78,7 +78,7 @@ def prepare(job: PrepareJob, stages: Stages) -> Prepared:
         facts = facts_of(module, workspace.task)
         model_key = _model_key(module)
     with stages.stage("read data"):
-        parts: Mapping[str, Rows] = (
+        parts: Mapping[Part, Rows] = (
             read_parts(workspace.data, task.roles, workspace.seed) if workspace.data is not None else {}
         )
         samples = task.samples_by_part(workspace.model, parts, workspace.seed)
@@ -139,7 +139,7 @@ def _model_key(module: nn.Module) -> str:
 
     hasher = hashlib.sha256(type(module).__name__.encode())
     config = getattr(module, "config", None)
-    if hasattr(config, "to_json_string"):
+    if config is not None and hasattr(config, "to_json_string"):
         hasher.update(config.to_json_string(use_diff=False).encode())
     for name, tensor in module.state_dict().items():
         hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -270,3 +270,62 @@ def measure(job: MeasureJob, stages: Stages) -> Measured:
         stages=stages.finished,
         environment=environment(job.workspace.device, job.workspace.threads),
     )
+
+
+def _measure_memory(job: MeasureJob, stages: Stages) -> tuple[Memory, Vram | None]:
+    from autocompress.measure.memory import measure_memory
+
+    workspace = job.workspace
+    with stages.stage("memory"):
+        return measure_memory(
+            job.format,
+            job.artifact,
+            task=workspace.task,
+            inputs=load_inputs(workspace.baseline / "timing.safetensors"),
+            device=workspace.device,
+            threads=workspace.threads,
+        )
+
+
+def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
+    from autocompress.measure.latency import FULL, SHORT_LOOK, time_pair
+
+    workspace, task = job.workspace, _task(job.workspace.task)
+    inputs = load_inputs(workspace.baseline / "timing.safetensors")
+    with stages.stage("latency"):
+        candidate = _format(job.format).load(job.artifact, workspace.device, workspace.threads)
+        original = job.original and _format("pytorch").load(job.original, workspace.device, workspace.threads)
+        try:
+            return time_pair(
+                lambda: task.timed_call(workspace.model, candidate, inputs),
+                (lambda: task.timed_call(workspace.model, original, inputs)) if original else None,
+                FULL if job.precise else SHORT_LOOK,
+                device=workspace.device,
+                threads=workspace.threads,
+                seed=workspace.seed,
+            )
+        finally:
+            candidate.close()
+            if original:
+                original.close()
+
+
+def _measure_quality(job: MeasureJob, stages: Stages) -> Quality:
+    """Judge on every sample of the part, one at a time as deployed, on all cores."""
+    from autocompress.measure.outcomes import Outcomes, evaluate
+    from autocompress.measure.quality import compare
+
+    workspace, task = job.workspace, _task(job.workspace.task)
+    baseline = workspace.baseline / f"outcomes-{job.part}.npz"
+    with stages.stage("quality"):
+        runner = _format(job.format).load(job.artifact, workspace.device, os.cpu_count() or 1)
+        try:
+            samples = load_samples(_samples_path(workspace, job.part))
+            outcomes = evaluate(task, workspace.model, runner, samples, stages.progress)
+        finally:
+            runner.close()
+        if job.original is None:
+            outcomes.save(baseline)
+        if job.outcomes is not None:
+            outcomes.save(job.outcomes)
+        return compare(task.metric, outcomes, Outcomes.load(baseline), job.part, other_metrics=task.other_metrics)

@@ -23,7 +23,7 @@ def work(connection: Connection, job_json: bytes, log: str, memory_bytes: int | 
     """Do one job in a session of its own, and send progress and the answer as JSON.
 
     Args:
-        connection: the pipe; when its other end closes, the parent is gone and so must be this process and its children.
+        connection: the pipe; when its other end closes the parent is gone, and this process ends with its children.
         job_json: a `Job`.
         log: file that takes what libraries print.
         memory_bytes: limit of the process's private memory.
@@ -108,5 +108,3 @@ def _die_with_parent(connection: Connection) -> None:
         connection.recv_bytes()
     except (EOFError, OSError):
         os.killpg(0, signal.SIGKILL)
-
-

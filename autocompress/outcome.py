@@ -1,0 +1,33 @@
+"""How a search ended."""
+
+from __future__ import annotations
+
+from autocompress.frozen import Frozen
+from autocompress.records import Certificate, Measurement
+
+
+class Finalist(Frozen):
+    """A trial that was judged again on the holdout part, and timed again by the full protocol."""
+
+    number: int
+    holdout: Measurement | None
+    certificate: Certificate | None
+    problem: str | None = None
+    """Why it could not be judged, if it could not."""
+
+
+class Outcome(Frozen):
+    """The best trial by the stated rule, and how sure that is.
+
+    ``best`` is None when nothing is feasible; ``reason`` says why the search ended.
+    """
+
+    reason: str
+    best: int | None
+    front: tuple[int, ...]
+    finalists: tuple[Finalist, ...] = ()
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The best trial's certificate; None without a limit on quality, or when it was not judged."""
+        return next((finalist.certificate for finalist in self.finalists if finalist.number == self.best), None)

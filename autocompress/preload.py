@@ -1,0 +1,42 @@
+"""What the parent of all children imports once, so that a trial starts in a fraction of a second.
+
+Nothing here may start a thread, a parallel region or a CUDA context: children are forked from this process.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+HEAVY_MODULES = (
+    "torch",
+    "transformers.modeling_utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.generation.utils",
+    "safetensors.torch",
+    "scipy.stats",
+    "sklearn.cluster",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime.quantization",
+    "optimum.exporters.onnx",
+    "autocompress.trial",
+    "autocompress.measure.latency",
+    "autocompress.measure.memory",
+    "autocompress.measure.quality",
+)
+
+
+def preload() -> None:
+    """Import what is installed of the heavy modules, and every plug-in."""
+    from autocompress import registry
+
+    for name in HEAVY_MODULES:
+        if find_spec(name.partition(".")[0]) is not None:
+            import_module(name)
+    for family in ("methods", "formats", "tasks"):
+        registry.load_all(family)
+
+
+preload()

@@ -1,0 +1,1 @@
+"""The search: what to try next, the children that try it, and the record of it all."""

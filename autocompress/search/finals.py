@@ -1,0 +1,91 @@
+"""The last judgement: the finalists on the holdout part, which nothing was chosen by, timed by the full protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from autocompress.jobs import Answer, Failed, Measured, MeasureJob, Prepared, Workspace
+from autocompress.measure.certify import certify
+from autocompress.measure.outcomes import Outcomes
+from autocompress.outcome import Finalist
+from autocompress.records import Certificate, TrialRecord
+from autocompress.runs import RunFolder
+from autocompress.spec import QualityLimit
+from autocompress.tasks.base import Metric
+
+Ask = Callable[[MeasureJob, int], Answer]
+
+
+class Finals:
+    """Judges trials of one run on its holdout part.
+
+    Args:
+        ask: does a job in a child, shown as that of the trial with the given number.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        workspace: Workspace,
+        prepared: Prepared,
+        original: TrialRecord,
+        metric: Metric,
+        limit: QualityLimit | None,
+        ask: Ask,
+    ) -> None:
+        self._run = run
+        self._workspace = workspace
+        self._prepared = prepared
+        self._original = original
+        self._metric = metric
+        self._limit = limit
+        self._ask = ask
+
+    def judge(self, order: Sequence[TrialRecord]) -> tuple[Finalist, ...]:
+        """Judge the trials in their order until one is certified; without a limit on quality, the first alone.
+
+        The confidence level allows for as many finalists as stand in the order, judged or not, so that stopping early
+        does not flatter.
+        """
+        original = self._measure(self._original, {"quality"})
+        if isinstance(original, Failed):
+            return (Finalist(number=order[0].number, holdout=None, certificate=None, problem=original.error.message),)
+        judged: list[Finalist] = []
+        for record in order if self._limit is not None else order[:1]:
+            finalist = self._judge_one(record, len(order))
+            judged.append(finalist)
+            if finalist.certificate is not None and finalist.certificate.certified:
+                break
+        return tuple(judged)
+
+    def _judge_one(self, record: TrialRecord, n_finalists: int) -> Finalist:
+        answer = self._measure(record, {"latency", "quality"})
+        if isinstance(answer, Failed):
+            return Finalist(number=record.number, holdout=None, certificate=None, problem=answer.error.message)
+        assert isinstance(answer, Measured)
+        certificate: Certificate | None = None
+        if self._limit is not None:
+            certificate = certify(
+                self._metric,
+                Outcomes.load(self._run.trial(record.number) / "outcomes-holdout.npz"),
+                Outcomes.load(self._run.baseline / "outcomes-holdout.npz"),
+                self._limit,
+                n_finalists=n_finalists,
+            )
+        return Finalist(number=record.number, holdout=answer.measurement, certificate=certificate)
+
+    def _measure(self, record: TrialRecord, figures: set[Literal["ram", "latency", "quality"]]) -> Answer:
+        is_original = record.number == self._original.number
+        job = MeasureJob(
+            workspace=self._workspace,
+            prepared=self._prepared,
+            format=record.recipe.format,
+            artifact=self._run.artifact(record.number).absolute(),
+            original=None if is_original else self._run.artifact(self._original.number).absolute(),
+            part="holdout",
+            figures=frozenset(figures),
+            precise=True,
+            outcomes=None if is_original else self._run.trial(record.number).absolute() / "outcomes-holdout.npz",
+        )
+        return self._ask(job, record.number)

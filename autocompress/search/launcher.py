@@ -1,0 +1,160 @@
+"""Starts a child for each job and turns whatever becomes of it into an answer."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from autocompress.jobs import Answer, Failed, Job, Progress, StageBegan, StageEnded, StageMoved, message_adapter
+from autocompress.records import StageTime, TrialError
+from autocompress.spec import Device
+from autocompress.worker import OUT_OF_MEMORY_SIGNS, work
+
+LOG_TAIL_LINES = 12
+SECONDS_BETWEEN_HEARTBEATS = 2.0
+
+
+class Launcher:
+    """Forks children from one warmed process, each in a session of its own.
+
+    The device is chosen in the environment before the warmed process imports torch, so one launcher serves one device.
+    """
+
+    def __init__(self, device: Device) -> None:
+        if device == "cpu":
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["autocompress.preload"])
+
+    def warm(self) -> None:
+        """Begin the imports in the background."""
+        forkserver.ensure_running()
+
+    def run(
+        self,
+        job: Job,
+        *,
+        log: Path,
+        timeout_seconds: float,
+        memory_bytes: int | None,
+        on_progress: Callable[[Progress], None],
+        on_heartbeat: Callable[[], None] = lambda: None,
+    ) -> Answer:
+        """Do a job in a child. A child that crashes, hangs or is killed gives a `Failed`, never an exception.
+
+        Raises:
+            KeyboardInterrupt: passed on, once the child and its children are gone.
+        """
+        ours, theirs = self._context.Pipe()
+        arguments = (theirs, job.model_dump_json().encode(), str(log), memory_bytes)
+        child = self._context.Process(target=work, args=arguments, daemon=True)
+        child.start()
+        theirs.close()
+        watch = _Watch(child, ours, log, on_progress)
+        try:
+            return watch.until_answer(time.monotonic() + timeout_seconds, timeout_seconds, on_heartbeat)
+        finally:
+            _end(child)
+            ours.close()
+
+
+class _Watch:
+    """Follows one child until it answers or ends."""
+
+    def __init__(
+        self, child: ForkServerProcess, pipe: Connection, log: Path, on_progress: Callable[[Progress], None]
+    ) -> None:
+        self._child = child
+        self._pipe = pipe
+        self._log = log
+        self._on_progress = on_progress
+        self._stage: str | None = None
+        self._stages: list[StageTime] = []
+
+    def until_answer(self, deadline: float, timeout_seconds: float, on_heartbeat: Callable[[], None]) -> Answer:
+        next_heartbeat = 0.0
+        while True:
+            now = time.monotonic()
+            if now >= next_heartbeat:
+                on_heartbeat()
+                next_heartbeat = now + SECONDS_BETWEEN_HEARTBEATS
+            if now >= deadline:
+                return self._failed(
+                    "timed_out",
+                    f"the stage {self._stage or 'start'} was still running after {timeout_seconds:g} s",
+                    "Raise --trial-timeout if such a trial may take longer.",
+                )
+            # The pipe is at its end when the child is gone, so the pipe alone is enough to wait for.
+            if not wait([self._pipe], timeout=min(SECONDS_BETWEEN_HEARTBEATS, deadline - now)):
+                continue
+            try:
+                message = message_adapter.validate_json(self._pipe.recv_bytes())
+            except (EOFError, OSError):
+                return self._ended_without_answer()
+            if isinstance(message, StageBegan | StageMoved | StageEnded):
+                self._follow(message)
+            elif isinstance(message, Failed):
+                return message.model_copy(
+                    update={"error": message.error.model_copy(update={"log_tail": log_tail(self._log)})}
+                )
+            else:
+                return message
+
+    def _follow(self, message: Progress) -> None:
+        if isinstance(message, StageEnded):
+            self._stages.append(message.time)
+        else:
+            self._stage = message.stage
+        self._on_progress(message)
+
+    def _ended_without_answer(self) -> Failed:
+        self._child.join(timeout=10)
+        code = self._child.exitcode
+        tail = log_tail(self._log)
+        if any(sign in tail for sign in OUT_OF_MEMORY_SIGNS):
+            remedy = "Raise --trial-memory, or use a machine with more."
+            return self._failed("out_of_memory", "the trial needed more memory than it may use", remedy)
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            remedy = (
+                "The kernel ends processes so when memory runs out: watch the machine's memory, or set --trial-memory."
+                if -code == signal.SIGKILL
+                else "The end of its log is kept with the trial."
+            )
+            return self._failed("crashed", f"the trial's process was ended by {name}", remedy)
+        remedy = "The end of its log is kept with the trial."
+        return self._failed("crashed", f"the trial's process ended without an answer (exit code {code})", remedy)
+
+    def _failed(self, status: str, message: str, remedy: str) -> Failed:
+        error = TrialError(message=message, remedy=remedy, stage=self._stage, log_tail=log_tail(self._log))
+        return Failed.model_validate({"status": status, "error": error, "stages": tuple(self._stages)})
+
+
+def _end(child: ForkServerProcess) -> None:
+    """Make sure that the child and all that it started are gone."""
+    if child.pid is not None:
+        for kill in (os.killpg, os.kill):  # its group, once it has one of its own; itself in any case
+            try:
+                kill(child.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+    child.join(timeout=10)
+    child.close()
+
+
+def log_tail(log: Path) -> str:
+    """The last lines of a log; empty when there is none."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 8_192))
+            return "\n".join(stream.read().decode(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+    except OSError:
+        return ""

@@ -1,0 +1,86 @@
+"""Decides which recipe to try next: known-good ones first, then Optuna's TPE, never one twice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from autocompress.recipe import Recipe
+from autocompress.search.study import DIRECTIONS
+from autocompress.space import SearchSpace
+
+SAMPLER_TRIES = 30
+RANDOM_TRIES = 500
+
+
+class Proposer:
+    """Proposes recipes that are valid and new.
+
+    The sampler works on a study of its own in memory, so that a proposal that was tried before, or that the interplay
+    of its knobs makes invalid, costs nothing and leaves no trace in the record.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        self.space = space
+        self._queue = space.known_good()
+        self._random = random.Random(seed)  # noqa: S311 - no secret
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, warn_independent_sampling=False)
+        self._study = optuna.create_study(directions=DIRECTIONS, sampler=sampler)
+        self._learned: set[int] = set()
+
+    def next(self, tried: Iterable[str], finished: Sequence[FrozenTrial]) -> tuple[Recipe, str] | None:
+        """The next recipe and where it comes from; None when the space holds nothing new.
+
+        Args:
+            tried: digests of all recipes tried so far.
+            finished: the record's trials, to learn from.
+        """
+        seen = set(tried)
+        while self._queue:
+            recipe = self._queue.pop(0)
+            if recipe.digest not in seen:
+                return recipe, "known_good"
+        self._learn(finished)
+        for _ in range(SAMPLER_TRIES):
+            trial = self._study.ask()
+            recipe = self.space.propose(trial)
+            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            if self._is_new(recipe, seen):
+                return recipe, "sampler"
+        for _ in range(RANDOM_TRIES):
+            recipe = self.space.propose(_RandomTrial(self._random))
+            if self._is_new(recipe, seen):
+                return recipe, "sampler"
+        return None
+
+    def retry(self, recipe: Recipe) -> None:
+        """Put a recipe whose trial was interrupted in front of the queue."""
+        self._queue.insert(0, recipe)
+
+    def _is_new(self, recipe: Recipe, seen: set[str]) -> bool:
+        return recipe.digest not in seen and self.space.refusal(recipe) is None
+
+    def _learn(self, finished: Sequence[FrozenTrial]) -> None:
+        for trial in finished:
+            if trial.number not in self._learned:
+                self._learned.add(trial.number)
+                self._study.add_trial(trial)
+
+
+class _RandomTrial:
+    """Answers a space's questions at random."""
+
+    def __init__(self, generator: random.Random) -> None:
+        self._random = generator
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        del name
+        return self._random.choice(choices)
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float) -> float:
+        del name
+        return low + step * self._random.randint(0, round((high - low) / step))

@@ -1,0 +1,308 @@
+"""A whole search: the original first, then recipe after recipe, at the end the judgement of the finalists."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from autocompress.errors import AutocompressError, EnvironmentProblem, ModelError
+from autocompress.events import (
+    Event,
+    Heartbeat,
+    Note,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    TrialFinished,
+    TrialStarted,
+)
+from autocompress.jobs import (
+    Answer,
+    BuildJob,
+    Failed,
+    Job,
+    MeasureJob,
+    Prepared,
+    PreparedAnswer,
+    PrepareJob,
+    Progress,
+    StageBegan,
+    StageEnded,
+    TrialAnswer,
+    TrialJob,
+)
+from autocompress.objectives import LARGEST_FINALISTS, UNMEASURED_VIOLATION, pareto_front, ranking, violations
+from autocompress.outcome import Outcome
+from autocompress.recipe import Recipe
+from autocompress.records import Status, TrialRecord
+from autocompress.runs import EventLog, RunFolder
+from autocompress.search.finals import Finals
+from autocompress.search.launcher import Launcher
+from autocompress.search.preflight import Checked, workspace_of
+from autocompress.search.proposer import Proposer
+from autocompress.search.study import Study
+from autocompress.space import SearchSpace
+from autocompress.spec import SearchSpec
+
+ORIGINAL = Recipe(format="pytorch")
+
+
+class Search:
+    """Runs a search in a run folder that this process has locked.
+
+    Args:
+        run: where it is kept.
+        study: its record, new or from before.
+        checked: task and plug-ins.
+        on_event: called with every event, for display.
+    """
+
+    def __init__(
+        self, run: RunFolder, study: Study, checked: Checked, launcher: Launcher, on_event: Callable[[Event], None]
+    ) -> None:
+        self.run = run
+        self.study = study
+        self.spec: SearchSpec = study.spec
+        self.checked = checked
+        self.launcher = launcher
+        self.workspace = workspace_of(self.spec, checked.task, run.baseline)
+        self._on_event = on_event
+        self._log = EventLog(run.events)
+        self._started = time.monotonic()
+
+    def _emit(self, kind: Any, **fields: Any) -> None:
+        """Write an event and show it."""
+        told_before = self._log.lost
+        self._on_event(self._log.append(kind, **fields))
+        if self._log.lost and not told_before:
+            note = f"the event log cannot be written ({self._log.lost}); the search goes on without it"
+            self._on_event(self._log.append(Note, text=note))
+
+    def carry_out(self, trials: int) -> Outcome:
+        """Search until ``trials`` recipes were tried, the time is over, or the space is empty; then judge.
+
+        Raises:
+            KeyboardInterrupt: the running trial is closed as cancelled first.
+            AutocompressError: the original cannot be read or run.
+        """
+        interrupted = self.study.close_interrupted()
+        resumed = bool(self.study.records())
+        self._emit(RunStarted, name=self.run.name, model=self.spec.model.path, trials=trials, resumed=resumed)
+        for name, why in self.checked.unavailable.items():
+            self._emit(Note, text=f"format {name} is left out: {why}")
+        prepared = self._prepare()
+        space = SearchSpace(
+            self.checked.methods, self.checked.formats, prepared.facts, self.spec.device, self.spec.seed
+        )
+        original = self._original(prepared, space)
+        reason = self._try_recipes(prepared, space, original, trials, interrupted)
+        outcome = self._conclude(prepared, original, reason)
+        certificate = outcome.certificate
+        self._emit(
+            RunFinished,
+            reason=reason,
+            best=outcome.best,
+            certified=certificate.certified if certificate else None,
+        )
+        return outcome
+
+    # The original ---------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> Prepared:
+        known = self.study.prepared
+        if known is not None and self.run.baseline.is_dir():
+            return known
+        answer = self._ask(PrepareJob(workspace=self.workspace), number=0)
+        if isinstance(answer, Failed):
+            raise _as_error(answer)
+        assert isinstance(answer, PreparedAnswer)
+        for note in answer.prepared.notes:
+            self._emit(Note, text=note)
+        self.study.prepared = answer.prepared
+        return answer.prepared
+
+    def _original(self, prepared: Prepared, space: SearchSpace) -> TrialRecord:
+        """Trial 0: the original as it is. Without its figures there is nothing to compare with."""
+        known = next((r for r in self.study.records() if r.origin == "baseline" and r.measurement), None)
+        if known is not None and self.run.artifact(known.number).is_dir():
+            return known
+        recipe = ORIGINAL.model_copy(update={"seed": self.spec.seed})
+        record = self._try(recipe, "baseline", prepared, space, original=None)
+        if record.measurement is None:
+            error = record.error
+            assert error is not None
+            raise ModelError(f"the original cannot be run: {error.message}", remedy=error.remedy)
+        return record
+
+    # Trials ---------------------------------------------------------------------------------------------------------
+
+    def _try_recipes(
+        self,
+        prepared: Prepared,
+        space: SearchSpace,
+        original: TrialRecord,
+        trials: int,
+        interrupted: list[TrialRecord],
+    ) -> str:
+        """Try recipes one after another; gives the reason why it ended."""
+        proposer = Proposer(space, self.spec.seed)
+        tried = {record.recipe.digest for record in self.study.records()}
+        for recipe in self._to_retry(interrupted):
+            proposer.retry(recipe)
+            tried.discard(recipe.digest)
+        while True:
+            if len(tried) >= trials:
+                return f"all {trials} trials are done"
+            timeout = self.spec.budget.timeout
+            if timeout is not None and time.monotonic() - self._started >= timeout:
+                return f"the time limit of {timeout:g} s is reached"
+            proposal = proposer.next(tried, self.study.finished_trials())
+            if proposal is None:
+                return "every recipe of the space has been tried"
+            recipe, origin = proposal
+            tried.add(recipe.digest)
+            self._try(recipe, origin, prepared, space, original)
+            self._keep_artifacts_of_the_best(original)
+
+    def _to_retry(self, interrupted: list[TrialRecord]) -> list[Recipe]:
+        """Recipes whose trial the end of a search cut off, once each."""
+        cut_off = [r for r in self.study.records() if r.status is Status.CANCELLED] + interrupted
+        times: dict[str, int] = {}
+        for record in self.study.records():
+            times[record.recipe.digest] = times.get(record.recipe.digest, 0) + 1
+        recipes = {r.recipe.digest: r.recipe for r in cut_off if r.origin != "baseline"}
+        return [recipe for digest, recipe in recipes.items() if times[digest] == 1]
+
+    def _try(
+        self, recipe: Recipe, origin: str, prepared: Prepared, space: SearchSpace, original: TrialRecord | None
+    ) -> TrialRecord:
+        """Run one trial and enter its end, whatever that is."""
+        record = self.study.start(recipe, origin, space if space.contains(recipe) else None)
+        number = record.number
+        self._emit(TrialStarted, number=number, recipe=str(recipe), origin=origin)
+        started = time.monotonic()
+        artifact = self.run.artifact(number).absolute()
+        build = BuildJob(workspace=self.workspace, prepared=prepared, recipe=recipe, artifact=artifact)
+        measure = MeasureJob(
+            workspace=self.workspace,
+            prepared=prepared,
+            format=recipe.format,
+            artifact=artifact,
+            original=self.run.artifact(original.number).absolute() if original else None,
+        )
+        try:
+            answer: Answer = self._ask(TrialJob(build=build, measure=measure), number)
+        except KeyboardInterrupt:
+            self._finish(record.model_copy(update={"status": Status.CANCELLED}), original)
+            raise
+        record = _ended(record, answer).model_copy(update={"wall_seconds": time.monotonic() - started})
+        return self._finish(record, original)
+
+    def _finish(self, record: TrialRecord, original: TrialRecord | None) -> TrialRecord:
+        if record.measurement is not None:
+            reference = (original or record).measurement
+            assert reference is not None
+            limits = violations(self.spec.constraints, record.measurement, reference)
+            record = record.model_copy(update={"violations": limits})
+        else:
+            limits = dict.fromkeys(_limit_names(self.spec), UNMEASURED_VIOLATION)
+            shutil.rmtree(self.run.artifact(record.number), ignore_errors=True)
+        self.study.finish(record, original, limits)
+        self._emit(TrialFinished, record=record)
+        return record
+
+    def _ask(self, job: Job, number: int, log_name: str = "log.txt") -> Answer:
+        """Do a job in a child, and show its progress as that of trial ``number``."""
+
+        def on_progress(message: Progress) -> None:
+            match message:
+                case StageBegan():
+                    self._emit(StageStarted, number=number, stage=message.stage)
+                case StageEnded():
+                    time_ = message.time
+                    self._emit(
+                        StageFinished, number=number, stage=time_.stage, seconds=time_.seconds, cached=time_.cached
+                    )
+                case _:
+                    self._emit(
+                        StageProgress, number=number, stage=message.stage, done=message.done, total=message.total
+                    )
+
+        return self.launcher.run(
+            job,
+            log=self.run.trial(number).absolute() / log_name,
+            timeout_seconds=self.spec.budget.trial_timeout,
+            memory_bytes=self.spec.budget.trial_memory,
+            on_progress=on_progress,
+            on_heartbeat=lambda: self._emit(Heartbeat),
+        )
+
+    def _keep_artifacts_of_the_best(self, original: TrialRecord) -> None:
+        """Delete the files of trials that can no longer win; their recipes can make them again."""
+        records = self.study.records()
+        kept = {original.number, *pareto_front(records, original)}
+        kept |= {record.number for record in ranking(records, original, self.spec.prefer)[:LARGEST_FINALISTS]}
+        for folder in (self.run.path / "artifacts").iterdir():
+            if folder.name.isdigit() and int(folder.name) not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    # The end --------------------------------------------------------------------------------------------------------
+
+    def _conclude(self, prepared: Prepared, original: TrialRecord, reason: str) -> Outcome:
+        records = self.study.records()
+        front = tuple(sorted(pareto_front(records, original)))
+        order = ranking(records, original, self.spec.prefer)[:LARGEST_FINALISTS]
+        finals = Finals(
+            self.run,
+            self.workspace,
+            prepared,
+            original,
+            self.checked.task.metric,
+            self.spec.constraints.quality_drop,
+            lambda job, number: self._ask(job, number, "judged.txt"),
+        )
+        finalists = finals.judge(order) if order else ()
+        certified = [f.number for f in finalists if f.certificate and f.certificate.certified]
+        best = certified[0] if certified else (order[0].number if order else None)
+        outcome = Outcome(reason=reason, best=best, front=front, finalists=finalists)
+        self.study.outcome = outcome
+        return outcome
+
+
+def _limit_names(spec: SearchSpec) -> list[str]:
+    constraints = spec.constraints
+    return [name for name in type(constraints).model_fields if getattr(constraints, name) is not None]
+
+
+def _ended(record: TrialRecord, answer: Answer) -> TrialRecord:
+    """The record with what became of its trial."""
+    if isinstance(answer, TrialAnswer):
+        return record.model_copy(
+            update={
+                "status": Status.COMPLETE,
+                "artifact": answer.built.artifact,
+                "measurement": answer.measured.measurement,
+                "stages": answer.built.stages + answer.measured.stages,
+                "environment": answer.measured.environment,
+            }
+        )
+    assert isinstance(answer, Failed)
+    return record.model_copy(update={"status": Status(answer.status), "error": answer.error, "stages": answer.stages})
+
+
+def _as_error(failed: Failed) -> AutocompressError:
+    """A failure of the preparation as the error that ends the command."""
+    kind = ModelError if failed.exit_code == 2 else EnvironmentProblem
+    return kind(failed.error.message, remedy=failed.error.remedy)
+
+
+def storage_of(spec: SearchSpec, run: RunFolder) -> str:
+    """The storage URL of a run: the user's, or SQLite in the run folder."""
+    from autocompress.search.study import sqlite_url
+
+    return spec.storage or sqlite_url(Path(run.study))

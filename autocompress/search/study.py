@@ -1,0 +1,196 @@
+"""The record of a search in Optuna's storage: enough, alone, to resume, report and export."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from autocompress.errors import EnvironmentProblem, RunError
+from autocompress.jobs import Prepared
+from autocompress.objectives import objective_values
+from autocompress.outcome import Outcome
+from autocompress.recipe import Recipe
+from autocompress.records import Status, TrialError, TrialRecord
+from autocompress.space import SearchSpace
+from autocompress.spec import SearchSpec
+
+DIRECTIONS = [StudyDirection.MINIMIZE] * 3
+METRIC_NAMES = ("log size ratio", "log latency ratio", "quality drop")
+WORST_VALUES = (2.0, 3.0, 1.0)
+"""What a trial without figures is told as: seven times the size, twenty times the latency, everything lost.
+
+Samplers ignore failed trials and propose them again; with worst values and every constraint broken they keep away.
+"""
+
+optuna.logging.set_verbosity(logging.WARNING)
+
+
+class Study:
+    """One search's trials, each whole as JSON beside Optuna's own columns."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._running: dict[int, optuna.Trial] = {}
+
+    @classmethod
+    def create(cls, name: str, storage: str, spec: SearchSpec) -> Study:
+        """Begin the record.
+
+        Raises:
+            EnvironmentProblem: the storage cannot be reached or written.
+        """
+        study = _reach(
+            storage,
+            lambda: optuna.create_study(study_name=name, storage=_storage(storage), directions=DIRECTIONS),
+        )
+        study.set_metric_names(list(METRIC_NAMES))
+        study.set_user_attr("spec", spec.model_dump_json())
+        return cls(study)
+
+    @classmethod
+    def open(cls, name: str, storage: str) -> Study:
+        """The record of an existing search.
+
+        Raises:
+            RunError: the storage holds no search of that name.
+            EnvironmentProblem: the storage cannot be reached.
+        """
+        try:
+            return cls(_reach(storage, lambda: optuna.load_study(study_name=name, storage=_storage(storage))))
+        except KeyError:
+            raise RunError(f"the storage holds no search named {name!r}", where=storage) from None
+
+    @property
+    def spec(self) -> SearchSpec:
+        """What was asked for."""
+        return SearchSpec.model_validate_json(self._study.user_attrs["spec"])
+
+    @property
+    def prepared(self) -> Prepared | None:
+        """What is known of model and data, once they were read."""
+        stored = self._study.user_attrs.get("prepared")
+        return Prepared.model_validate_json(stored) if stored else None
+
+    @prepared.setter
+    def prepared(self, prepared: Prepared) -> None:
+        self._study.set_user_attr("prepared", prepared.model_dump_json())
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the search ended, once it did."""
+        stored = self._study.user_attrs.get("outcome")
+        return Outcome.model_validate_json(stored) if stored else None
+
+    @outcome.setter
+    def outcome(self, outcome: Outcome) -> None:
+        self._study.set_user_attr("outcome", outcome.model_dump_json())
+
+    def records(self) -> list[TrialRecord]:
+        """Every trial, in order of number."""
+        trials = self._study.get_trials(deepcopy=False)
+        return [_record(trial) for trial in trials if "record" in trial.user_attrs]
+
+    def record(self, number: int) -> TrialRecord:
+        """One trial.
+
+        Raises:
+            RunError: there is no trial of that number.
+        """
+        found = next((record for record in self.records() if record.number == number), None)
+        if found is None:
+            raise RunError(f"the run has no trial {number}", remedy=f"It has 0 to {len(self.records()) - 1}.")
+        return found
+
+    def start(self, recipe: Recipe, origin: str, space: SearchSpace | None) -> TrialRecord:
+        """Enter a trial as running; ``space`` gives its parameters, None enters it without (the original)."""
+        if space is not None:
+            self._study.enqueue_trial(space.parameters(recipe))
+        trial = self._study.ask()
+        if space is not None:
+            space.propose(trial)
+        record = TrialRecord.model_validate(
+            {"number": trial.number, "recipe": recipe, "status": Status.RUNNING, "origin": origin}
+        )
+        trial.set_user_attr("record", record.model_dump_json())
+        self._running[record.number] = trial
+        return record
+
+    def close_interrupted(self) -> list[TrialRecord]:
+        """Close the trials that a search which is gone left running, and give their records."""
+        left = [record for record in self.records() if record.status is Status.RUNNING]
+        for record in left:
+            self._study.tell(record.number, state=TrialState.FAIL)
+        return left
+
+    def finish(self, record: TrialRecord, original: TrialRecord | None, limits: Mapping[str, float]) -> None:
+        """Enter a trial's end. ``limits`` are its violations, or what stands for them where it has no figures.
+
+        A cancelled or crashed trial is closed as failed, since it says nothing about its recipe.
+        """
+        trial = self._running.pop(record.number)
+        trial.set_user_attr("record", record.model_dump_json())
+        if record.status in (Status.CANCELLED, Status.CRASHED):
+            self._study.tell(trial, state=TrialState.FAIL)
+            return
+        for name, value in limits.items():
+            trial.set_constraint(name, value)
+        values = objective_values(record, original or record)
+        self._study.tell(trial, list(values or WORST_VALUES))
+
+    def finished_trials(self) -> list[FrozenTrial]:
+        """Optuna's view of the trials that a sampler can learn from."""
+        return self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def _record(trial: FrozenTrial) -> TrialRecord:
+    record = TrialRecord.model_validate(json.loads(trial.user_attrs["record"]))
+    if record.status is Status.RUNNING and trial.state.is_finished():
+        error = TrialError(
+            message="the search was interrupted while this trial ran", remedy="Its recipe is tried again."
+        )
+        return record.model_copy(update={"status": Status.CRASHED, "error": error})
+    return record
+
+
+def sqlite_url(path: Path) -> str:
+    """The storage URL of a database file."""
+    return f"sqlite:///{path.absolute()}"
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    # A trial is a handful of small writes: waiting for the disk at each would cost more than the search itself. The
+    # write-ahead log keeps the database whole when the process is killed.
+    storage = optuna.storages.RDBStorage(url)
+    if url.startswith("sqlite"):
+        from sqlalchemy import event
+
+        @event.listens_for(storage.engine, "connect")
+        def _set_pragmas(connection: Any, _: Any) -> None:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+
+        storage.engine.dispose()
+    return storage
+
+
+def _reach(url: str, action: Any) -> Any:
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+    shown = url.rpartition("@")[2]  # without the password
+    try:
+        return action()
+    except (OperationalError, ArgumentError, NoSuchModuleError, ModuleNotFoundError) as problem:
+        reason = str(getattr(problem, "orig", None) or problem).splitlines()[0]
+        raise EnvironmentProblem(f"the storage cannot be used: {reason}", where=shown) from problem
+    except optuna.exceptions.StorageInternalError as problem:
+        raise EnvironmentProblem("the storage cannot be written", where=shown, remedy="Free disk space.") from problem
+    except optuna.exceptions.DuplicatedStudyError:
+        remedy = "Choose another --name, or resume it."
+        raise RunError("the storage holds a search of this name", where=shown, remedy=remedy) from None
