@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autocompress.encodings import Encoding
-from autocompress.errors import ModelError
+from autocompress.errors import ModelError, Unsupported
 from autocompress.facts import ModelFacts, WeightFact, WeightKind
 
 if TYPE_CHECKING:
@@ -116,6 +116,31 @@ class CompressibleModel:
 
         self.encodings[weight.name] = encoding
         weight.write(torch.from_numpy(encoding.decode()).to(weight.parameter.device))
+
+    def convert(self, precision: Literal["float16", "bfloat16"]) -> None:
+        """Store and compute in half precision: parameters, persistent buffers, and the floats of all encodings.
+
+        Encodings keep their floats in float16 either way: NumPy has no bfloat16, and float16 has more digits.
+
+        Raises:
+            NonFiniteWeight: a parameter holds inf or nan.
+            Unsupported: a weight is beyond the largest value of the new type.
+        """
+        import torch
+
+        self.require_finite()
+        dtype = getattr(torch, precision)
+        persistent = self.module.state_dict(keep_vars=True)
+        for tensor in persistent.values():
+            if tensor.is_floating_point():
+                tensor.data = tensor.data.to(dtype)
+        for weight in self.weights():
+            if weight.name in self.encodings:
+                self.encode(weight, self.encodings[weight.name].with_float16())
+        for name, parameter in self.module.named_parameters():
+            if not bool(parameter.isfinite().all()):
+                raise Unsupported(f"the weight {name} is beyond the largest value of {precision}")
+        self.precision = precision
 
     def require_finite(self) -> None:
         """Check every parameter.

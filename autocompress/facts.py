@@ -7,6 +7,12 @@ from typing import Literal
 from autocompress.frozen import Frozen
 
 WeightKind = Literal["linear", "convolution", "embedding"]
+WeightScope = Literal["layers", "all"]
+KINDS_IN_SCOPE: dict[WeightScope, tuple[WeightKind, ...]] = {
+    "layers": ("linear", "convolution"),
+    "all": ("linear", "convolution", "embedding"),
+}
+"""Which weights a method takes: those of the layers that compute, or the embeddings as well."""
 
 
 class WeightFact(Frozen):

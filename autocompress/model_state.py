@@ -1,0 +1,138 @@
+"""What is known of a model, and a model in the middle of its steps kept on disk, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from autocompress.compressible import CompressibleModel
+from autocompress.encodings import Encoding, encoding_from_parts
+from autocompress.errors import ModelError
+from autocompress.facts import ModelFacts
+from autocompress.feed_forward import find_feed_forward
+from autocompress.recipe import step_from_plain
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+TENSORS_FILE = "tensors.safetensors"
+ENCODINGS_FILE = "encodings.safetensors"
+STATE_FILE = "state.json"
+
+
+def facts_of(module: nn.Module, task_name: str) -> ModelFacts:
+    """Shape of a model; a parameter that is shared counts once."""
+    feed_forward = find_feed_forward(module)
+    return ModelFacts(
+        architecture=type(module).__name__,
+        task=task_name,
+        n_parameters=sum(parameter.numel() for parameter in module.parameters()),
+        weights=tuple(weight.fact for weight in CompressibleModel(module).weights()),
+        feed_forward_width=feed_forward.width if feed_forward else None,
+        dtype=float_dtype(module),
+    )
+
+
+def float_dtype(module: nn.Module) -> str:
+    """The floating-point type that most of the parameters have, such as ``float32``."""
+    elements: Counter[str] = Counter()
+    for parameter in module.parameters():
+        if parameter.is_floating_point():
+            elements[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
+    return elements.most_common(1)[0][0] if elements else "float32"
+
+
+def pack_encodings(encodings: Mapping[str, Encoding]) -> tuple[dict[str, npt.NDArray[Any]], dict[str, dict[str, Any]]]:
+    """The parts of all encodings under ``NAME.PART``, and each one's header by ``NAME``."""
+    parts = {
+        f"{name}.{part}": array for name, encoding in encodings.items() for part, array in encoding.parts().items()
+    }
+    return parts, {name: encoding.header() for name, encoding in encodings.items()}
+
+
+def unpack_encodings(
+    parts: Mapping[str, npt.NDArray[Any]], headers: Mapping[str, dict[str, Any]]
+) -> dict[str, Encoding]:
+    """What `pack_encodings` packed; keys of other tensors among ``parts`` do no harm.
+
+    Raises:
+        ValueError: a part is missing or does not fit its header.
+    """
+    encodings = {}
+    for name, header in headers.items():
+        own = {key[len(name) + 1 :]: array for key, array in parts.items() if key.startswith(f"{name}.")}
+        try:
+            encodings[name] = encoding_from_parts(header, own)
+        except KeyError as missing:
+            raise ValueError(f"the part {missing} of {name} is missing") from None
+    return encodings
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put values in place of all parameters, and of those buffers that ``tensors`` names; types may change.
+
+    A shared parameter goes by the first of its names.
+
+    Raises:
+        ModelError: a parameter is missing, or has another shape.
+    """
+    for name, parameter in module.named_parameters():
+        values = tensors.get(name)
+        if values is None or values.shape != parameter.shape:
+            found = "missing" if values is None else f"of shape {tuple(values.shape)}, not {tuple(parameter.shape)}"
+            raise ModelError(f"the stored weight {name} is {found}", remedy="Use the files with the model they are of.")
+        parameter.data = values
+    for name, buffer in module.named_buffers():
+        if name in tensors:
+            buffer.data = tensors[name]
+
+
+def save_state(model: CompressibleModel, folder: Path) -> None:
+    """Keep a model with all that its steps decided in ``folder``; see `restore_state`."""
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {**dict(model.module.named_parameters()), **dict(model.module.named_buffers())}
+    # Clones: safetensors refuses views that share memory, which buffers of a model may be.
+    save_file(
+        {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()},
+        folder / TENSORS_FILE,
+    )
+    parts, headers = pack_encodings(model.encodings)
+    save_file({name: torch.from_numpy(part.copy()) for name, part in parts.items()}, folder / ENCODINGS_FILE)
+    state = {
+        "encodings": headers,
+        "overrides": model.overrides,
+        "precision": model.precision,
+        "activation_step": model.activation_step.plain() if model.activation_step else None,
+    }
+    (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
+
+
+def restore_state(folder: Path, build: Callable[[Mapping[str, int]], nn.Module]) -> CompressibleModel:
+    """The model that `save_state` kept.
+
+    ``build`` takes the overridden configuration fields and gives a module of the right structure, whatever its values.
+
+    Raises:
+        ModelError: the module that ``build`` gave is of another structure.
+    """
+    from safetensors.numpy import load_file as load_arrays
+    from safetensors.torch import load_file
+
+    state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+    module = build(state["overrides"]).eval()
+    fill(module, load_file(folder / TENSORS_FILE))
+    step = state["activation_step"]
+    return CompressibleModel(
+        module=module,
+        encodings=unpack_encodings(load_arrays(folder / ENCODINGS_FILE), state["encodings"]),
+        overrides=state["overrides"],
+        precision=state["precision"],
+        activation_step=step_from_plain(step, "activation_step") if step else None,
+    )
