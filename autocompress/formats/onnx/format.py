@@ -1,0 +1,98 @@
+"""The ONNX format: what it refuses, how a model becomes files, how the files are loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autocompress import registry
+from autocompress.errors import Unsupported
+from autocompress.formats.base import Format, Runner, Unavailable
+
+if TYPE_CHECKING:
+    from autocompress.compressible import CompressibleModel, StepContext
+    from autocompress.facts import ModelFacts
+    from autocompress.recipe import Step
+
+MOSTLY = 0.5
+"""Above this share of a model's parameters, convolutions decide how it computes."""
+
+
+class OnnxFormat(Format):
+    """ONNX graphs run by ONNX Runtime."""
+
+    name = "onnx"
+    summary = "ONNX graphs with packed weights, run by ONNX Runtime"
+
+    def unavailable(self, device: str) -> Unavailable | None:
+        """See `Format.unavailable`."""
+        extra = "gpu" if device == "cuda" else "cpu"
+        install = f"pip install 'autocompress[{extra}]'"
+        missing = [name for name in ("onnx", "onnxruntime", "optimum") if find_spec(name) is None]
+        if missing:
+            return Unavailable(reason=f"not installed: {', '.join(missing)}", install=install)
+        installed = _installed_runtimes()
+        if len(installed) > 1:
+            remove = "pip uninstall -y onnxruntime onnxruntime-gpu"
+            return Unavailable(
+                reason="onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files",
+                install=f"{remove}; {install}",
+            )
+        if device == "cuda" and installed == ["onnxruntime"]:
+            reason = "the installed onnxruntime has no CUDA; onnxruntime-gpu takes its place"
+            return Unavailable(reason=reason, install=f"pip uninstall -y onnxruntime; {install}")
+        return None
+
+    def refuses(self, steps: tuple[Step, ...], facts: ModelFacts, device: str) -> str | None:
+        """See `Format.refuses`."""
+        tags = {step.tag for step in steps}
+        if "bf16" in tags:
+            return "ONNX Runtime's kernels do not take bfloat16"
+        quantizers = tags & {"int8_dynamic", "int8_static"}
+        if not quantizers:
+            return None
+        tag = quantizers.pop()
+        if "kmeans" in tags:
+            return f"{tag} stores its own integers, which would undo the codebook of kmeans"
+        if tag == "int8_dynamic" and facts.share("convolution") > MOSTLY:
+            return "dynamic int8 has no fast convolutions in ONNX Runtime, and this model is mostly convolutions"
+        if device == "cuda":
+            return f"ONNX Runtime's int8 kernels for {tag} run on the CPU only"
+        return None
+
+    def known_good(self) -> tuple[tuple[Step, ...], ...]:
+        """See `Format.known_good`."""
+        dynamic = registry.load("methods", "int8_dynamic")
+        static = registry.load("methods", "int8_static")
+        rtn = registry.load("methods", "rtn")
+        return ((dynamic(),), (static(),), (rtn(),))
+
+    def export(self, model: CompressibleModel, folder: Path, context: StepContext) -> str:
+        """See `Format.export`."""
+        from autocompress.formats.onnx.export import export
+
+        if model.precision == "bfloat16":
+            raise Unsupported("ONNX Runtime's kernels do not take bfloat16")
+        return export(model, folder, context)
+
+    def load(self, folder: Path, device: str, threads: int) -> Runner:
+        """See `Format.load`."""
+        from autocompress.formats.onnx.runner import DECODER, OnnxRunner, OnnxSeq2SeqRunner
+
+        kind = OnnxSeq2SeqRunner if (folder / DECODER).exists() else OnnxRunner
+        return kind(folder, device, threads)
+
+
+def _installed_runtimes() -> list[str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: Counter[str] = Counter()
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            version(name)
+        except PackageNotFoundError:
+            continue
+        found[name] += 1
+    return list(found)

@@ -1,0 +1,127 @@
+"""Editing an ONNX graph in memory: who uses an initializer, replacing nodes, adding decoded weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+CONTRIB_DOMAIN = "com.microsoft"
+LARGEST_INLINE_BYTES = 2**31 - 2**20
+"""A protobuf message holds at most 2 GiB; beyond that the weights go into a file beside the graph."""
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A node that reads an initializer; ``transposed`` where a Transpose node stands between."""
+
+    node: onnx.NodeProto
+    index: int
+    transposed: bool = False
+
+
+class GraphEditor:
+    """One graph being rewritten. New nodes that make weights come first, so that the order stays topological."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self.arrays: dict[str, onnx.TensorProto] = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._weight_nodes: list[onnx.NodeProto] = []
+        self._nodes: list[onnx.NodeProto] = list(model.graph.node)
+
+    def array(self, name: str) -> Array:
+        """An initializer's values."""
+        array: Array = numpy_helper.to_array(self.arrays[name])
+        return array
+
+    def put(self, name: str, array: Array) -> str:
+        """Add or replace an initializer; gives its name."""
+        self.arrays[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove an initializer."""
+        del self.arrays[name]
+
+    def uses(self, name: str) -> list[Use]:
+        """Who reads an initializer, seen through Transpose nodes among the weights."""
+        through = [node for node in self._weight_nodes if node.op_type == "Transpose" and node.input[0] == name]
+        found = [Use(node, index) for node in self._nodes for index, used in enumerate(node.input) if used == name]
+        for transpose in through:
+            found += [
+                Use(node, index, transposed=True)
+                for node in self._nodes
+                for index, used in enumerate(node.input)
+                if used == transpose.output[0]
+            ]
+        return found
+
+    def forget_weight_nodes(self, name: str) -> None:
+        """Remove the Transpose nodes that read an initializer, whose readers have been replaced."""
+        self._weight_nodes = [node for node in self._weight_nodes if name not in node.input]
+
+    def weight_node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Add a standard node that computes a weight from initializers, which ONNX Runtime folds at load."""
+        self._weight_nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        return output
+
+    def replace(self, node: onnx.NodeProto, replacements: list[onnx.NodeProto]) -> None:
+        """Put nodes in the place of one."""
+        position = next(index for index, other in enumerate(self._nodes) if other is node)
+        self._nodes[position : position + 1] = replacements
+
+    @property
+    def nodes(self) -> tuple[onnx.NodeProto, ...]:
+        """The nodes that are not about weights, in order."""
+        return tuple(self._nodes)
+
+    def save(self, path: Path) -> None:
+        """Write the graph, initializers that nothing reads left out; the same graph gives the same bytes."""
+        graph = self.model.graph
+        nodes = [*self._weight_nodes, *self._nodes]
+        read = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        graph.node.extend(nodes)
+        graph.initializer.extend(tensor for name, tensor in self.arrays.items() if name in read)
+        if any(node.domain == CONTRIB_DOMAIN for node in nodes):
+            self._import_contrib()
+        if self.model.ByteSize() < LARGEST_INLINE_BYTES:
+            path.write_bytes(self.model.SerializeToString(deterministic=True))
+            return
+        onnx.save_model(self.model, path, save_as_external_data=True, location=f"{path.name}.data")
+
+    def _import_contrib(self) -> None:
+        if all(imported.domain != CONTRIB_DOMAIN for imported in self.model.opset_import):
+            self.model.opset_import.append(helper.make_opsetid(CONTRIB_DOMAIN, 1))
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """A node's attribute."""
+    for entry in node.attribute:
+        if entry.name == name:
+            return helper.get_attribute_value(entry)
+    return default
+
+
+def is_lookup(use: Use) -> bool:
+    """Whether rows of an (out, in) weight are looked up by index."""
+    return use.node.op_type == "Gather" and use.index == 0 and not attribute(use.node, "axis", 0) and not use.transposed
+
+
+def is_linear(use: Use, transposed: bool) -> bool:
+    """Whether a linear layer multiplies by the weight; ``transposed`` where the initializer is (in, out)."""
+    stored_transposed = transposed != use.transposed
+    if use.node.op_type == "MatMul":
+        return use.index == 1 and stored_transposed
+    if use.node.op_type == "Gemm":
+        plain = not attribute(use.node, "transA", 0) and attribute(use.node, "alpha", 1.0) == 1.0
+        plain = plain and attribute(use.node, "beta", 1.0) == 1.0
+        return plain and use.index == 1 and stored_transposed != bool(attribute(use.node, "transB", 0))
+    return False

@@ -1,0 +1,268 @@
+"""Weights into a graph: each encoding in the smallest form that ONNX Runtime can compute with or decode at load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto, helper
+
+from autocompress.encodings import ByteArray, Codebook, Dense, Encoding, GroupedIntegers, Sparse, pack_bits
+from autocompress.formats.onnx.graph_editor import CONTRIB_DOMAIN, GraphEditor, Use, is_linear, is_lookup
+from autocompress.formats.onnx.template import Place
+
+KERNEL_BITS = (2, 4, 8)
+KERNEL_GROUPS = (16, 32, 64, 128, 256)
+"""Widths and group sizes that both MatMulNBits and GatherBlockQuantized take."""
+INT8_ACTIVATIONS = 4
+"""Accuracy level of MatMulNBits that multiplies integers; at lower levels it is slower than a float MatMul."""
+
+
+def write_weight(editor: GraphEditor, encoding: Encoding, places: Sequence[Place], name: str) -> str:
+    """Put a weight into all its places in one graph, stored once; gives in words what computes it."""
+    if isinstance(encoding, Dense):
+        return _write_dense(editor, encoding.decode(), places)
+    if isinstance(encoding, GroupedIntegers) and _fits_kernels(editor, encoding, places):
+        return _write_for_kernels(editor, encoding, places, name)
+    decoded = WeightDecoder(editor, name).matrix(encoding)
+    for place in places:
+        _deliver(editor, decoded, place)
+    return f"{_described(encoding)}, float after unpacking at load"
+
+
+def _described(encoding: Encoding) -> str:
+    if isinstance(encoding, GroupedIntegers):
+        return f"int{encoding.bits} weights"
+    if isinstance(encoding, Codebook):
+        return f"{encoding.bits}-bit codebook indices"
+    if isinstance(encoding, Sparse):
+        return f"bit mask and kept values as {_described(encoding.values)}"
+    return "plain floats"
+
+
+def _write_dense(editor: GraphEditor, matrix: npt.NDArray[np.float32], places: Sequence[Place]) -> str:
+    """Plain values; a weight that stands in several places is stored in the first one's orientation."""
+    first = places[0]
+    kind = helper.tensor_dtype_to_np_dtype(editor.arrays[first.initializer].data_type)
+    for place in places:
+        like = editor.arrays[place.initializer]
+        if place is first or place.row_factors is not None:
+            factors = np.array(place.row_factors or [1.0], np.float32)[:, None]
+            values = matrix if place.row_factors is None else matrix * factors
+            editor.put(place.initializer, (values.T if place.transposed else values.reshape(like.dims)).astype(kind))
+        elif place.transposed == first.transposed:
+            editor.drop(place.initializer)
+            editor.weight_node("Identity", [first.initializer], place.initializer)
+        else:
+            editor.drop(place.initializer)
+            editor.weight_node("Transpose", [first.initializer], place.initializer, perm=[1, 0])
+    return str(kind)
+
+
+def _fits_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: Sequence[Place]) -> bool:
+    """Whether every reader of the weight can be replaced by a kernel for grouped integers."""
+    if encoding.bits not in KERNEL_BITS or encoding.group_size not in KERNEL_GROUPS:
+        return False
+    whole_groups = encoding.shape[1] % encoding.group_size == 0
+    for place in places:
+        if place.row_factors is not None:
+            return False
+        for use in editor.uses(place.initializer):
+            lookup = is_lookup(use) and not place.transposed and whole_groups
+            if not lookup and not is_linear(use, place.transposed):
+                return False
+    return True
+
+
+def _write_for_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: Sequence[Place], name: str) -> str:
+    """Replace the readers by MatMulNBits and GatherBlockQuantized, which share the same bytes."""
+    rows, columns = encoding.shape
+    groups = encoding.scales.shape[1]
+    blob = encoding.group_size * encoding.bits // 8
+    padded = np.zeros((rows, groups * encoding.group_size), np.uint8)
+    padded[:, :columns] = encoding.codes
+    inputs = [editor.put(f"{name}.codes", pack_bits(padded, encoding.bits).reshape(rows, groups, blob))]
+    kind = editor.arrays[places[0].initializer].data_type
+    scales = editor.put(f"{name}.scales", encoding.scales)
+    if helper.np_dtype_to_tensor_dtype(encoding.scales.dtype) != kind:
+        scales = editor.weight_node("Cast", [scales], f"{name}.scales.cast", to=kind)
+    inputs.append(scales)
+    if encoding.zero_points is not None:
+        inputs.append(editor.put(f"{name}.zeros", _packed_rows(encoding.zero_points, encoding.bits)))
+    attributes = {"bits": encoding.bits, "block_size": encoding.group_size}
+    words = {}
+    flat = ""
+    for place in places:
+        for use in editor.uses(place.initializer):
+            if is_lookup(use):
+                if not flat:
+                    shape = editor.put(f"{name}.flat_shape", np.array([rows, groups * blob]))
+                    flat = editor.weight_node("Reshape", [inputs[0], shape], f"{name}.flat")
+                _lookup(editor, use, [flat, use.node.input[1], *inputs[1:]], attributes)
+                words["lookup"] = f"int{encoding.bits} weights, GatherBlockQuantized block {encoding.group_size}"
+            else:
+                _linear(editor, use, inputs, {**attributes, "K": columns, "N": rows})
+                words["linear"] = (
+                    f"int{encoding.bits} weights × int8 activations, MatMulNBits block {encoding.group_size}"
+                )
+        editor.drop(place.initializer)
+    return words.get("linear") or words.get("lookup") or "unused"
+
+
+def _packed_rows(codes: ByteArray, bits: int) -> ByteArray:
+    """Codes packed row by row, every row starting at a whole byte."""
+    return np.stack([pack_bits(row, bits) for row in codes])
+
+
+def _lookup(editor: GraphEditor, use: Use, inputs: list[str], attributes: dict[str, int]) -> None:
+    axes = {"gather_axis": 0, "quantize_axis": 1}
+    new = helper.make_node(
+        "GatherBlockQuantized", inputs, use.node.output, name=use.node.name, domain=CONTRIB_DOMAIN, **attributes, **axes
+    )
+    editor.replace(use.node, [new])
+
+
+def _linear(editor: GraphEditor, use: Use, inputs: list[str], attributes: dict[str, int]) -> None:
+    node = use.node
+    product = f"{node.output[0]}.product" if len(node.input) > 2 else node.output[0]
+    multiply = helper.make_node(
+        "MatMulNBits",
+        [node.input[0], *inputs],
+        [product],
+        name=node.name,
+        domain=CONTRIB_DOMAIN,
+        accuracy_level=INT8_ACTIVATIONS,
+        **attributes,
+    )
+    editor.replace(node, [multiply, *with_bias(node, product)])
+
+
+def with_bias(gemm: Any, product: str) -> list[Any]:
+    """The addition that a Gemm does beside its product; nothing for a node without a bias."""
+    if len(gemm.input) < 3:
+        return []
+    return [helper.make_node("Add", [product, gemm.input[2]], gemm.output, name=f"{gemm.name}.bias")]
+
+
+def _deliver(editor: GraphEditor, decoded: str, place: Place) -> None:
+    """Bring a decoded matrix into the initializer's place: its factors, its orientation and shape, its type."""
+    like = editor.arrays[place.initializer]
+    name, current = place.initializer, decoded
+    if place.row_factors is not None:
+        factors = editor.put(f"{name}.factors", np.array(place.row_factors, np.float32)[:, None])
+        current = editor.weight_node("Mul", [current, factors], f"{name}.scaled")
+    if place.transposed:
+        current = editor.weight_node("Transpose", [current], f"{name}.transposed", perm=[1, 0])
+    elif len(like.dims) > 2:
+        shape = editor.put(f"{name}.shape", np.array(like.dims, np.int64))
+        current = editor.weight_node("Reshape", [current, shape], f"{name}.shaped")
+    editor.drop(name)
+    editor.weight_node("Cast", [current], name, to=like.data_type)
+
+
+class WeightDecoder:
+    """Standard ONNX nodes that decode one weight; ONNX Runtime folds them into a plain weight at load."""
+
+    def __init__(self, editor: GraphEditor, name: str) -> None:
+        self._editor = editor
+        self._name = name
+
+    def matrix(self, encoding: Encoding, prefix: str = "") -> str:
+        """Nodes that give the decoded float32 weight, in the encoding's shape."""
+        if isinstance(encoding, Dense):
+            return self._float(encoding.values, f"{prefix}values")
+        if isinstance(encoding, GroupedIntegers):
+            return self._grouped(encoding, prefix)
+        if isinstance(encoding, Codebook):
+            indices = self._integers(self.codes(encoding.indices, encoding.bits, f"{prefix}indices"))
+            return self._node("Gather", [self._float(encoding.centroids, f"{prefix}centroids"), indices], prefix)
+        if isinstance(encoding, Sparse):
+            return self._sparse(encoding, prefix)
+        raise TypeError(f"no ONNX form for the encoding {encoding.kind!r}")
+
+    def codes(self, codes: ByteArray, bits: int, part: str) -> str:
+        """Nodes that give uint8 codes back from planes of 4, 2 and 1 bits, each packed without gaps."""
+        if bits == 8:
+            return self._put(part, codes)
+        joined, low = "", 0
+        for width in (4, 2, 1):
+            if not bits & width:
+                continue
+            plane = self._plane((codes >> low) & (2**width - 1), width, f"{part}.bit{low}")
+            if low:
+                up = self._put(f"{part}.bit{low}.up", np.array(low, np.uint8))
+                plane = self._node("BitShift", [plane, up], f"{part}.bit{low}.placed", direction="LEFT")
+            joined = self._node("BitwiseOr", [joined, plane], f"{part}.to{low + width}") if joined else plane
+            low += width
+        return self._shaped(joined, codes.shape, part)
+
+    def _plane(self, codes: ByteArray, width: int, part: str) -> str:
+        packed = self._put(part, pack_bits(codes, width)[:, None])
+        shifts = self._put(f"{part}.shifts", np.arange(0, 8, width, dtype=np.uint8)[None, :])
+        shifted = self._node("BitShift", [packed, shifts], f"{part}.shifted", direction="RIGHT")
+        mask = self._put(f"{part}.mask", np.array(2**width - 1, np.uint8))
+        masked = self._node("BitwiseAnd", [shifted, mask], f"{part}.masked")
+        flat = self._shaped(masked, (-1,), f"{part}.masked")
+        return self._head(flat, codes.size, 0, part) if codes.size * width % 8 else flat
+
+    def _grouped(self, encoding: GroupedIntegers, prefix: str) -> str:
+        codes = self._cast(self.codes(encoding.codes, encoding.bits, f"{prefix}codes"))
+        if encoding.zero_points is None:
+            zeros = self._put(f"{prefix}zero", np.array(2 ** (encoding.bits - 1), np.float32))
+        else:
+            zeros = self._cast(self.codes(encoding.zero_points, encoding.bits, f"{prefix}zeros"))
+            zeros = self._spread(zeros, encoding, f"{prefix}zeros")
+        centred = self._node("Sub", [codes, zeros], f"{prefix}centred")
+        scales = self._spread(self._float(encoding.scales, f"{prefix}scales"), encoding, f"{prefix}scales")
+        return self._node("Mul", [centred, scales], prefix)
+
+    def _spread(self, per_group: str, encoding: GroupedIntegers, part: str) -> str:
+        """One value per group to one per column; a single group broadcasts by itself."""
+        rows, columns = encoding.shape
+        groups, size = encoding.scales.shape[1], encoding.group_size
+        if groups == 1:
+            return per_group
+        column = self._shaped(per_group, (rows, groups, 1), f"{part}.column")
+        extent = self._put(f"{part}.extent", np.array([rows, groups, size], np.int64))
+        spread = self._shaped(self._node("Expand", [column, extent], f"{part}.spread"), (rows, -1), f"{part}.spread")
+        return self._head(spread, columns, 1, part) if groups * size != columns else spread
+
+    def _sparse(self, encoding: Sparse, prefix: str) -> str:
+        """Kept values behind a zero; the running count of the mask is a kept weight's place, others take the zero."""
+        mask = self._integers(self.codes(encoding.mask.astype(np.uint8).reshape(-1), 1, f"{prefix}mask"))
+        axis = self._put(f"{prefix}axis", np.array(0, np.int64))
+        count = self._node("CumSum", [mask, axis], f"{prefix}count")
+        index = self._node("Mul", [count, mask], f"{prefix}index")
+        kept = self._shaped(self.matrix(encoding.values, f"{prefix}kept."), (-1,), f"{prefix}kept.row")
+        zero = self._put(f"{prefix}zero", np.zeros(1, np.float32))
+        values = self._node("Concat", [zero, kept], f"{prefix}behind_zero", axis=0)
+        return self._shaped(self._node("Gather", [values, index], f"{prefix}row"), encoding.shape, prefix)
+
+    def _float(self, values: npt.NDArray[Any], part: str) -> str:
+        stored = self._put(part, values)
+        return stored if values.dtype == np.float32 else self._cast(stored)
+
+    def _cast(self, source: str) -> str:
+        return self._editor.weight_node("Cast", [source], f"{source}.float", to=TensorProto.FLOAT)
+
+    def _integers(self, source: str) -> str:
+        return self._editor.weight_node("Cast", [source], f"{source}.int", to=TensorProto.INT32)
+
+    def _shaped(self, source: str, shape: tuple[int, ...], part: str) -> str:
+        sizes = self._put(f"{part}.shape", np.array(shape, np.int64))
+        return self._node("Reshape", [source, sizes], f"{part}.shaped")
+
+    def _head(self, source: str, length: int, axis: int, part: str) -> str:
+        bounds = [
+            self._put(f"{part}.{word}", np.array([value], np.int64))
+            for word, value in (("start", 0), ("end", length), ("axis", axis))
+        ]
+        return self._node("Slice", [source, *bounds], f"{part}.head")
+
+    def _put(self, part: str, array: npt.NDArray[Any]) -> str:
+        return self._editor.put(f"{self._name}.{part}", array)
+
+    def _node(self, op: str, inputs: list[str], part: str, **attributes: Any) -> str:
+        return self._editor.weight_node(op, inputs, f"{self._name}.{part or 'decoded'}.{op.lower()}", **attributes)
