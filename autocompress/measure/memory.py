@@ -1,0 +1,118 @@
+"""Peak memory of an artifact at work, measured in a fresh process that does nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autocompress.errors import AutocompressError, StageTimedOut
+from autocompress.measure.memory_probe import INPUTS, JOB, RESULT, ProbeJob, ProbeResult
+from autocompress.records import Memory, Vram
+
+if TYPE_CHECKING:
+    from autocompress.compressible import Inputs
+    from autocompress.spec import ModelSpec
+
+_OUT_OF_MEMORY = re.compile(
+    r"MemoryError|out of memory|can't allocate|bad_alloc|bad allocation|failed to allocate", re.I
+)
+_LOG_TAIL_CHARACTERS = 2000
+
+
+class MemoryProbeFailed(AutocompressError):
+    """The process in which memory is measured ended without a result."""
+
+
+def measure_memory(
+    format_name: str,
+    artifact: Path,
+    *,
+    task: str,
+    model: ModelSpec,
+    inputs: Inputs,
+    device: str,
+    threads: int,
+    timeout_seconds: float = 300.0,
+) -> tuple[Memory, Vram | None]:
+    """Load an artifact in a fresh process, run the timed call a few times, and report that process's peak.
+
+    Resource limits of this process hold for the fresh one too.
+
+    Args:
+        format_name: the artifact's format.
+        artifact: its folder.
+        task: the task whose timed call is run.
+        model: as the task takes it.
+        inputs: of the timed call.
+        device: ``cpu`` or ``cuda``; on ``cuda`` device memory is reported beside resident memory.
+        threads: of the runtime.
+        timeout_seconds: for all of it.
+
+    Raises:
+        MemoryError: the process ran out of memory.
+        StageTimedOut: it took too long.
+        MemoryProbeFailed: it failed otherwise; the message ends with the last line it wrote.
+    """
+    with tempfile.TemporaryDirectory(prefix="autocompress-memory-") as scratch:
+        folder = Path(scratch)
+        job = ProbeJob(
+            format=format_name, artifact=artifact.resolve(), task=task, model=model, device=device, threads=threads
+        )
+        (folder / JOB).write_text(job.model_dump_json(), encoding="utf-8")
+        np.savez(folder / INPUTS, allow_pickle=False, **inputs)
+        _run_probe(folder, device, threads, timeout_seconds)
+        result = ProbeResult.model_validate_json((folder / RESULT).read_text(encoding="utf-8"))
+    ram = Memory(peak_bytes=result.peak_bytes, imports_bytes=result.imports_bytes)
+    if device != "cuda":
+        return ram, None
+    return ram, Vram(allocator_peak_bytes=result.allocator_peak_bytes, device_delta_bytes=result.device_delta_bytes)
+
+
+def _run_probe(folder: Path, device: str, threads: int, timeout_seconds: float) -> None:
+    command = [sys.executable, "-m", "autocompress.measure.memory_probe", str(folder)]
+    log = folder / "log.txt"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            env=_environment(device, threads),
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise StageTimedOut(f"measuring memory took more than {timeout_seconds:g} s") from None
+        finally:
+            if process.poll() is None:  # also when this process is being interrupted
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    if status == 0 and (folder / RESULT).is_file():
+        return
+    text = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL_CHARACTERS:].strip()
+    if status == -signal.SIGKILL or _OUT_OF_MEMORY.search(text):
+        raise MemoryError("the artifact ran out of memory while its memory was measured")
+    last = text.splitlines()[-1] if text else "it wrote nothing"
+    ended = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    raise MemoryProbeFailed(f"the process in which memory is measured {ended}: {last}")
+
+
+def _environment(device: str, threads: int) -> dict[str, str]:
+    """The device is chosen before any library is imported; numeric libraries keep to the given threads."""
+    chosen = dict(os.environ)
+    if device == "cpu":
+        chosen["CUDA_VISIBLE_DEVICES"] = ""
+    else:
+        chosen["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order in which NVML counts
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        chosen[variable] = str(threads)
+    return chosen
