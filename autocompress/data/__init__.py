@@ -1,1 +1,1 @@
-"""Local and hub data as rows with named columns, and their seeded split. Imports nothing heavy."""
+"""Reading data: one file per kind of source, the roles of its columns, and the cut into parts. Torch-free."""
