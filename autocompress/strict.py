@@ -115,7 +115,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=True)
 
 
-def _refusal(problem: str, at: yaml.Event | yaml.Node) -> yaml.constructor.ConstructorError:
+def _refusal(problem: str, at: Any) -> yaml.constructor.ConstructorError:
     return yaml.constructor.ConstructorError(None, None, problem, at.start_mark)
 
 
@@ -129,7 +129,7 @@ CORE_WORDS: dict[str, re.Pattern[str]] = {
     ),
 }
 for _name, _pattern in CORE_WORDS.items():
-    _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, None)  # type: ignore[no-untyped-call]
+    _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, None)
 
 
 def read_yaml(path: Path, *, error: type[UsageError] = UsageError) -> dict[str, Any]:
@@ -141,12 +141,15 @@ def read_yaml(path: Path, *, error: type[UsageError] = UsageError) -> dict[str, 
     try:
         with path.open("rb") as stream:  # never more than the limit, whatever the file turns out to be
             raw = stream.read(LARGEST_YAML_BYTES + 1)
-        text = raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or "not UTF-8 text"
-        raise error(f"cannot be read: {reason.lower()}", where=str(path), remedy="Check the path.") from None
+    except OSError as problem:
+        reason = (problem.strerror or "unknown reason").lower()
+        raise error(f"cannot be read: {reason}", where=str(path), remedy="Check the path.") from None
     if len(raw) > LARGEST_YAML_BYTES:
         raise error(f"larger than {LARGEST_YAML_BYTES:,} bytes: not a file that people write", where=str(path))
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise error("cannot be read: not UTF-8 text", where=str(path)) from None
     try:
         plain = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader, narrowed further
     except RecursionError:

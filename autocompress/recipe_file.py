@@ -1,0 +1,428 @@
+"""The recipe as people keep it: a commented YAML file that says what to do, to which model, and what came of it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, Field, model_validator
+
+from autocompress import registry
+from autocompress.docstrings import field_descriptions
+from autocompress.errors import RecipeError
+from autocompress.frozen import Frozen
+from autocompress.objectives import size_ratio, vram_bytes
+from autocompress.recipe import Recipe, Step, Steps
+from autocompress.records import ArtifactFile, Certificate, Estimate, Measurement, Quality, TrialRecord
+from autocompress.spec import DataSpec, Device, ModelSpec
+from autocompress.strict import CORE_WORDS, read_yaml, validate
+
+if TYPE_CHECKING:
+    from autocompress.jobs import Prepared
+
+FORMAT_VERSIONS = (1,)
+"""The versions of the document that this program reads; it writes the last one."""
+
+FIGURES = ("size_bytes", "size_ratio", "latency", "quality", "ram_bytes", "vram_bytes")
+
+LINE_WIDTH = 120
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+def _inside(file: ArtifactFile) -> ArtifactFile:
+    path = PurePosixPath(file.path)
+    if path.is_absolute() or ".." in path.parts or "\\" in file.path:
+        raise ValueError(f"the path {file.path!r} leads out of the artifact's folder")
+    return file
+
+
+class Origin(Frozen):
+    """The search that found the recipe.
+
+    Attributes:
+        trial: its number in the run
+    """
+
+    run: str
+    trial: Annotated[int, Field(ge=0)]
+
+
+class RecipeModel(Frozen):
+    """The model that the recipe was found for.
+
+    Attributes:
+        path: a folder, or a hub id
+        revision: commit, branch or tag of a hub id
+        task_file: the Python file of the task "own"; it is code, so apply asks before it runs it
+        architecture: apply refuses a model of another architecture
+        digest: of the configuration and the weights
+        options: settings of the task, such as the length that latency is timed at
+    """
+
+    path: str
+    revision: str | None = None
+    task: str
+    task_file: str | None = None
+    architecture: str | None = None
+    digest: Digest | None = None
+    options: dict[str, int | float | str | bool] = {}
+
+
+class RecipeData(DataSpec):
+    """The data that the steps were calibrated with and the quality was judged by.
+
+    Attributes:
+        digests: of each part's samples
+    """
+
+    digests: dict[Literal["calibration", "search", "holdout"], Digest] = {}
+
+
+class Export(Frozen):
+    """What the compressed model is written as.
+
+    Attributes:
+        format: see `autocompress formats`
+    """
+
+    format: str
+
+
+class MeasuredLatency(Frozen):
+    """Time of one call, batch size 1.
+
+    Attributes:
+        p50_ms: median milliseconds
+        p95_ms: 95th percentile
+        speedup: the original's median over this one, timed in turns
+        contended: other programs disturbed the timing; the interval says by how much
+    """
+
+    p50_ms: float
+    p95_ms: float
+    speedup: Estimate
+    contended: bool = False
+
+
+class MeasuredQuality(Frozen):
+    """The task's metric on one part of the data.
+
+    Attributes:
+        value: of the compressed model
+        drop: lost against the original; negative is a gain
+        relative_drop: over the original's value
+        part: the search was steered by the part "search"; the holdout played no role in it
+        n_samples: how many were judged
+    """
+
+    metric: str
+    value: float
+    higher_is_better: bool
+    drop: Estimate
+    relative_drop: Estimate
+    part: Literal["search", "holdout"]
+    n_samples: int
+
+    @classmethod
+    def of(cls, quality: Quality) -> MeasuredQuality:
+        """What a recipe keeps of a measured quality."""
+        kept = {name: getattr(quality, name) for name in cls.model_fields}
+        rounded = {name: _rounded_estimate(kept[name]) for name in ("drop", "relative_drop")}
+        return cls(**kept | rounded | {"value": _rounded(quality.value)})
+
+
+class MeasuredOn(Frozen):
+    """Where and when it was measured.
+
+    Attributes:
+        threads: threads of the runtime
+    """
+
+    machine: str
+    device: Device
+    threads: int
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class Measured(Frozen):
+    """What the search measured of the compressed model.
+
+    Attributes:
+        size_bytes: bytes on disk of what is deployed
+        size_ratio: of the original's size
+        latency: time of one call, batch size 1
+        ram_bytes: peak memory of a process that only runs it
+        vram_bytes: peak memory on the device
+        certified: whether the holdout proves that the quality limit is kept
+    """
+
+    size_bytes: int | None = None
+    size_ratio: float | None = None
+    latency: MeasuredLatency | None = None
+    quality: MeasuredQuality | None = None
+    ram_bytes: int | None = None
+    vram_bytes: int | None = None
+    certified: bool | None = None
+    certificate: str | None = None
+    measured_on: MeasuredOn | None = None
+
+
+class ProducedArtifact(Frozen):
+    """The files that the recipe produced.
+
+    Attributes:
+        digest: over the files' names and digests
+        deterministic: whether applying it again gives the same bytes, where that was tried
+        files: each with its length and SHA-256
+    """
+
+    digest: Digest
+    deterministic: bool | None = None
+    files: tuple[Annotated[ArtifactFile, AfterValidator(_inside)], ...] = ()
+
+
+class RecipeFile(Frozen):
+    """A recipe with all that is needed to apply it again and to check the outcome.
+
+    It names no place to write to, and it cannot permit code to run: those are the words of whoever applies it.
+
+    Attributes:
+        format_version: Version of this document's layout.
+        origin: The search that found the recipe.
+        model: The model it was found for. Apply it to another of the same architecture with --model.
+        data: Its calibration part is what the steps look at; quality was judged by the others.
+        steps: What is done to the model, in this order; `autocompress methods` explains every knob.
+        export: What the compressed model is written as.
+        seed: For whatever is random in the steps and in drawing the data.
+        measured: What came of it. null means not measured. `autocompress verify` measures again and compares.
+        versions: The libraries it was made with; others may give other bytes and other speed.
+        artifact: The files it produced.
+    """
+
+    format_version: Annotated[int, Field(ge=FORMAT_VERSIONS[0], le=FORMAT_VERSIONS[-1])] = FORMAT_VERSIONS[-1]
+    origin: Origin | None = None
+    model: RecipeModel
+    data: RecipeData | None = None
+    steps: Steps
+    export: Export
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    measured: Measured | None = None
+    versions: dict[str, str] = {}
+    artifact: ProducedArtifact | None = None
+
+    @model_validator(mode="after")
+    def _names_installed_plugins(self) -> RecipeFile:
+        for family, name, where in (
+            ("formats", self.export.format, "export.format"),
+            ("tasks", self.model.task, "model.task"),
+        ):
+            known = registry.names(family)  # type: ignore[arg-type]
+            if name not in known:
+                remedy = registry.suggestion(name, known)
+                raise RecipeError(f"there is no {family.removesuffix('s')} named {name!r}", where=where, remedy=remedy)
+        return self
+
+    @classmethod
+    def of_trial(
+        cls,
+        record: TrialRecord,
+        original: TrialRecord,
+        *,
+        run: str,
+        model: ModelSpec,
+        data: DataSpec | None,
+        prepared: Prepared,
+        date: str,
+        certificate: Certificate | None = None,
+    ) -> RecipeFile:
+        """The document for one trial of a run.
+
+        Args:
+            record: the trial.
+            original: trial 0 of the same run.
+            run: name of the run.
+            model: as the search was given it.
+            data: as the search was given it.
+            prepared: what the run found out about both.
+            date: day of the measurement, year-month-day.
+            certificate: what the holdout said, if the trial was a finalist.
+        """
+        recipe, environment = record.recipe.canonical(), record.environment
+        kept = {name: getattr(model, name) for name in ("path", "revision", "task_file", "options")}
+        return cls(
+            origin=Origin(run=run, trial=record.number),
+            model=RecipeModel(
+                **kept,
+                task=prepared.facts.task,
+                architecture=prepared.facts.architecture,
+                digest=f"sha256:{prepared.model_key}",
+            ),
+            data=data
+            and RecipeData(
+                **data.model_dump(), digests={part: f"sha256:{key}" for part, key in prepared.data_keys.items()}
+            ),
+            steps=recipe.steps,
+            export=Export(format=recipe.format),
+            seed=recipe.seed,
+            measured=record.measurement and _measured(record, original, date, certificate),
+            versions=environment.libraries if environment else {},
+            artifact=record.artifact
+            and ProducedArtifact(digest=f"sha256:{record.artifact.digest}", files=record.artifact.files),
+        )
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is to be done."""
+        return Recipe(steps=self.steps, format=self.export.format, seed=self.seed)
+
+
+def _measured(record: TrialRecord, original: TrialRecord, date: str, certificate: Certificate | None) -> Measured:
+    figures, environment = record.measurement or Measurement(), record.environment
+    latency, ratio = figures.latency, size_ratio(record, original)
+    return Measured(
+        size_bytes=figures.size_bytes,
+        size_ratio=None if ratio is None else _rounded(ratio),
+        latency=latency
+        and MeasuredLatency(
+            p50_ms=_rounded(latency.p50_ms),
+            p95_ms=_rounded(latency.p95_ms),
+            speedup=_rounded_estimate(latency.speedup),
+            contended=latency.contended,
+        ),
+        quality=figures.quality and MeasuredQuality.of(figures.quality),
+        ram_bytes=figures.ram.peak_bytes if figures.ram else None,
+        vram_bytes=vram_bytes(figures),
+        certified=certificate.certified if certificate else None,
+        certificate=certificate.sentence if certificate else None,
+        measured_on=environment
+        and MeasuredOn(machine=environment.machine, device=environment.device, threads=environment.threads, date=date),
+    )
+
+
+def _rounded(value: float) -> float:
+    """To five significant figures: more than any of these figures is worth, and still pleasant to read."""
+    return float(f"{value:.5g}")
+
+
+def _rounded_estimate(estimate: Estimate) -> Estimate:
+    return Estimate(**{name: _rounded(part) for name, part in estimate})
+
+
+def read_recipe(path: Path) -> RecipeFile:
+    """Read and check a recipe file.
+
+    Raises:
+        RecipeError: unreadable, of an unknown version, or wrong; names the file and the place in it.
+    """
+    plain = read_yaml(path, error=RecipeError)
+    try:
+        _require_known_version(plain)
+        return validate(RecipeFile, plain, error=RecipeError)
+    except RecipeError as problem:
+        where = f"{path}: {problem.where}" if problem.where else str(path)
+        raise RecipeError(problem.what, where=where, remedy=problem.remedy) from None
+
+
+def _require_known_version(plain: dict[str, Any]) -> None:
+    version = plain.get("format_version")
+    known = ", ".join(str(version) for version in FORMAT_VERSIONS)
+    if version is None:
+        remedy = f"Write `format_version: {FORMAT_VERSIONS[-1]}` at its top."
+        raise RecipeError("does not say which version of the layout it has", where="format_version", remedy=remedy)
+    if isinstance(version, bool) or version not in FORMAT_VERSIONS:
+        remedy = f"This program reads version {known}; a newer autocompress may read it."
+        raise RecipeError(f"version {version!r} is not known", where="format_version", remedy=remedy)
+
+
+def write_recipe(document: RecipeFile, path: Path) -> None:
+    """Write `recipe_yaml` to a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.writing")
+    fresh.write_text(recipe_yaml(document), encoding="utf-8", newline="\n")
+    fresh.replace(path)
+
+
+def recipe_yaml(document: RecipeFile) -> str:
+    """The document as YAML in a fixed order, with comments that say what each part is; `read_recipe` reads it back."""
+    lines = [
+        "# An autocompress recipe: how one model becomes a smaller one. Keep it beside the code that uses the model.",
+        "#   autocompress apply THIS_FILE -o FOLDER     makes the compressed model",
+        "#   autocompress verify FOLDER                 measures it again and compares with the figures below",
+    ]
+    about = field_descriptions(RecipeFile)
+    for name in RecipeFile.model_fields:
+        value = getattr(document, name)
+        if value is None or value == {}:
+            continue
+        lines += ["", *(f"# {line}" for line in textwrap.wrap(about[name], LINE_WIDTH - 2))]
+        lines += _step_lines(value) if name == "steps" else _entry_lines(name, value, indent="", comment=None)
+    return "\n".join(lines) + "\n"
+
+
+def _step_lines(steps: tuple[Step, ...]) -> Iterator[str]:
+    yield "steps:" if steps else "steps: []  # none: only the export"
+    for step in steps:
+        about, knobs = field_descriptions(type(step)), step.model_dump(mode="json")
+        yield f"  - {step.tag}:{'' if knobs else ' {}'}  # {' '.join(step.summary.split())}"
+        for name, value in knobs.items():
+            yield from _entry_lines(name, value, indent=" " * 6, comment=about.get(name))
+
+
+def _entry_lines(name: str, value: Any, *, indent: str, comment: str | None) -> Iterator[str]:
+    """One key with its value: nested records and mappings as blocks, everything else on the key's own line."""
+    head = f"{indent}{_inline(name)}:"
+    tail = f"  # {comment.removesuffix('.')}" if comment else ""
+    if isinstance(value, Frozen) and not isinstance(value, Estimate):
+        yield head + tail
+        about = field_descriptions(type(value))
+        for field in type(value).model_fields:
+            inner = getattr(value, field)
+            if _worth_writing(value, field):
+                yield from _entry_lines(field, inner, indent=indent + "  ", comment=about.get(field))
+    elif isinstance(value, dict) and value:
+        yield head + tail
+        for key, inner in value.items():
+            yield from _entry_lines(key, inner, indent=indent + "  ", comment=None)
+    elif isinstance(value, tuple) and any(isinstance(item, Frozen) for item in value):
+        yield head + tail
+        for item in value:
+            first, *rest = [line for key, part in item for line in _entry_lines(key, part, indent="", comment=None)]
+            yield from (f"{indent}  - {first}", *(f"{indent}    {line}" for line in rest))
+    elif value is None:
+        yield f"{head} null{tail}"
+    else:
+        yield f"{head} {_inline(value)}{tail}"
+
+
+def _worth_writing(owner: Frozen, field: str) -> bool:
+    """Figures are always written, so that a missing one is seen; other fields only where they say something."""
+    is_figure = isinstance(owner, Measured) and field in FIGURES
+    return is_figure or getattr(owner, field) != type(owner).model_fields[field].default
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Quotes whatever YAML 1.1 or 1.2 would take for something other than text, and keeps text on one line."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """A string; with escapes where it holds line breaks or what cannot be seen."""
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_PlainDumper.add_representer(str, _PlainDumper.represent_text)
+
+for _name, _pattern in CORE_WORDS.items():
+    _PlainDumper.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, None)
+
+
+def _inline(value: Any) -> str:
+    """A value on one line."""
+    plain = value.model_dump(mode="json") if isinstance(value, Frozen) else value
+    plain = list(plain) if isinstance(plain, tuple) else plain
+    text = yaml.dump(
+        plain, Dumper=_PlainDumper, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
