@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from autocompress.frozen import Frozen
 
@@ -97,11 +97,20 @@ def _as_written(limit: Limit | QualityLimit | None) -> str | None:
 
 
 _Written = PlainSerializer(_as_written, return_type=str | None)
-ByteLimit = Annotated[Limit | None, BeforeValidator(parse_byte_limit), _Written]
-LatencyLimit = Annotated[Limit | None, BeforeValidator(parse_latency_limit), _Written]
-DropLimit = Annotated[QualityLimit | None, BeforeValidator(QualityLimit.parse), _Written]
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
-Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0)]
+
+
+def _written_schema(*examples: str, or_null: bool = True) -> WithJsonSchema:
+    """How editors are told of a value with a unit."""
+    return WithJsonSchema({"type": ["string", "number", *(["null"] if or_null else [])], "examples": list(examples)})
+
+
+ByteLimit = Annotated[Limit | None, BeforeValidator(parse_byte_limit), _Written, _written_schema("25MB", "0.3x")]
+LatencyLimit = Annotated[Limit | None, BeforeValidator(parse_latency_limit), _Written, _written_schema("20ms", "0.5x")]
+DropLimit = Annotated[
+    QualityLimit | None, BeforeValidator(QualityLimit.parse), _Written, _written_schema("1%", "1pp", "0.01")
+]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0), _written_schema("512MiB", "5GB", or_null=False)]
+Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0), _written_schema("90s", "2h", or_null=False)]
 
 
 class ModelSpec(Frozen):
