@@ -13,6 +13,9 @@ from autocompress.recipe import Recipe
 from autocompress.records import Artifact, Environment, Measurement, StageTime, TrialError
 from autocompress.spec import DataSpec, Device, ModelSpec
 
+ORIGINAL_FORMAT = "pytorch"
+"""The format in which the original is kept as it is; a recipe without steps in this format changes nothing."""
+
 
 class Workspace(Frozen):
     """What all jobs of a run share.
@@ -79,6 +82,8 @@ class MeasureJob(Frozen):
     prepared: Prepared
     format: str
     artifact: Path
+    files: tuple[str, ...] = ()
+    """Which of the folder's files are deployed and count; all when empty."""
     original: Path | None
     part: Literal["search", "holdout"] = "search"
     figures: frozenset[Literal["ram", "latency", "quality"]] = frozenset({"ram", "latency", "quality"})

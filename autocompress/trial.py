@@ -14,6 +14,7 @@ from autocompress import __version__, registry
 from autocompress.compressible import CompressibleModel, Inputs, StepContext
 from autocompress.errors import DataError, EnvironmentProblem, Unsupported
 from autocompress.jobs import (
+    ORIGINAL_FORMAT,
     Answer,
     BuildJob,
     Built,
@@ -87,7 +88,7 @@ def prepare(job: PrepareJob, stages: Stages) -> Prepared:
                 raise DataError(f"the {part} part of the data is empty", remedy="Give more data.")
             save_samples(prepared_samples, _samples_path(workspace, part))
             stages.progress(number, len(samples))
-        timing = task.timing_inputs(workspace.model, samples["search"])
+        timing = task.timing_inputs(workspace.model, samples.get("search", ()))
         save_inputs(timing, workspace.baseline / "timing.safetensors")
     digests = {part: rows_digest(rows) for part, rows in parts.items()} or dict.fromkeys(samples, model_key)
     return Prepared(
@@ -227,7 +228,7 @@ def _run_steps(job: BuildJob, cache: StageCache, context: StepContext, stages: S
 
 def _is_original(recipe: Recipe) -> bool:
     """Whether the recipe leaves the model as it is, stored precision included."""
-    return not recipe.steps and recipe.format == "pytorch"
+    return not recipe.steps and recipe.format == ORIGINAL_FORMAT
 
 
 def _prefix_key(job: BuildJob, steps: tuple[Step, ...]) -> str:
@@ -260,7 +261,7 @@ def measure(job: MeasureJob, stages: Stages) -> Measured:
     """Measure an artifact's files, cheapest figure first: size, memory, latency, quality."""
     from autocompress.measure.environment import environment
 
-    files = [path for path in job.artifact.rglob("*") if path.is_file()]
+    files = [job.artifact / name for name in job.files] or [p for p in job.artifact.rglob("*") if p.is_file()]
     size_bytes = sum(path.stat().st_size for path in files)
     ram, vram = _measure_memory(job, stages) if "ram" in job.figures else (None, None)
     latency = _measure_latency(job, stages) if "latency" in job.figures else None
@@ -281,6 +282,7 @@ def _measure_memory(job: MeasureJob, stages: Stages) -> tuple[Memory, Vram | Non
             job.format,
             job.artifact,
             task=workspace.task,
+            model=workspace.model,
             inputs=load_inputs(workspace.baseline / "timing.safetensors"),
             device=workspace.device,
             threads=workspace.threads,
@@ -294,7 +296,7 @@ def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
     inputs = load_inputs(workspace.baseline / "timing.safetensors")
     with stages.stage("latency"):
         candidate = _format(job.format).load(job.artifact, workspace.device, workspace.threads)
-        original = job.original and _format("pytorch").load(job.original, workspace.device, workspace.threads)
+        original = job.original and _format(ORIGINAL_FORMAT).load(job.original, workspace.device, workspace.threads)
         try:
             return time_pair(
                 lambda: task.timed_call(workspace.model, candidate, inputs),

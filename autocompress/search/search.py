@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from autocompress.errors import AutocompressError, EnvironmentProblem, ModelError
+from autocompress.errors import ModelError
 from autocompress.events import (
     Event,
     Heartbeat,
@@ -22,6 +21,7 @@ from autocompress.events import (
     TrialStarted,
 )
 from autocompress.jobs import (
+    ORIGINAL_FORMAT,
     Answer,
     BuildJob,
     Failed,
@@ -41,6 +41,7 @@ from autocompress.outcome import Outcome
 from autocompress.recipe import Recipe
 from autocompress.records import Status, TrialRecord
 from autocompress.runs import EventLog, RunFolder
+from autocompress.search.bench import as_error
 from autocompress.search.finals import Finals
 from autocompress.search.launcher import Launcher
 from autocompress.search.preflight import Checked, workspace_of
@@ -48,8 +49,6 @@ from autocompress.search.proposer import Proposer
 from autocompress.search.study import Study
 from autocompress.space import SearchSpace
 from autocompress.spec import SearchSpec
-
-ORIGINAL = Recipe(format="pytorch")
 
 
 class Search:
@@ -119,7 +118,7 @@ class Search:
             return known
         answer = self._ask(PrepareJob(workspace=self.workspace), number=0)
         if isinstance(answer, Failed):
-            raise _as_error(answer)
+            raise as_error(answer)
         assert isinstance(answer, PreparedAnswer)
         for note in answer.prepared.notes:
             self._emit(Note, text=note)
@@ -131,7 +130,7 @@ class Search:
         known = next((r for r in self.study.records() if r.origin == "baseline" and r.measurement), None)
         if known is not None and self.run.artifact(known.number).is_dir():
             return known
-        recipe = ORIGINAL.model_copy(update={"seed": self.spec.seed})
+        recipe = Recipe(format=ORIGINAL_FORMAT, seed=self.spec.seed)
         record = self._try(recipe, "baseline", prepared, space, original=None)
         if record.measurement is None:
             error = record.error
@@ -293,16 +292,3 @@ def _ended(record: TrialRecord, answer: Answer) -> TrialRecord:
         )
     assert isinstance(answer, Failed)
     return record.model_copy(update={"status": Status(answer.status), "error": answer.error, "stages": answer.stages})
-
-
-def _as_error(failed: Failed) -> AutocompressError:
-    """A failure of the preparation as the error that ends the command."""
-    kind = ModelError if failed.exit_code == 2 else EnvironmentProblem
-    return kind(failed.error.message, remedy=failed.error.remedy)
-
-
-def storage_of(spec: SearchSpec, run: RunFolder) -> str:
-    """The storage URL of a run: the user's, or SQLite in the run folder."""
-    from autocompress.search.study import sqlite_url
-
-    return spec.storage or sqlite_url(Path(run.study))

@@ -1,0 +1,205 @@
+"""Commands that search: ``search``, ``resume``, ``baseline``, ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autocompress.cli import console
+from autocompress.cli import options as opt
+from autocompress.cli.app import app
+from autocompress.spec import SearchSpec
+
+NOTHING_FEASIBLE = 1
+
+
+@app.command()
+def search(
+    spec: Annotated[
+        Path | None, typer.Argument(help="YAML file; options below override it.", metavar="[SPEC.yaml]")
+    ] = None,
+    model: opt.ModelOption = None,
+    data: opt.DataOption = None,
+    max_quality_drop: opt.DropOption = None,
+    max_size: opt.SizeOption = None,
+    max_latency: opt.LatencyOption = None,
+    max_ram: opt.RamOption = None,
+    max_vram: opt.VramOption = None,
+    trials: opt.TrialsOption = None,
+    timeout: opt.TimeoutOption = None,
+    trial_timeout: opt.TrialTimeoutOption = None,
+    trial_memory: opt.TrialMemoryOption = None,
+    prefer: opt.PreferOption = None,
+    methods: opt.MethodsOption = None,
+    formats: opt.FormatsOption = None,
+    device: opt.DeviceOption = None,
+    threads: opt.ThreadsOption = None,
+    seed: opt.SeedOption = None,
+    name: opt.NameOption = None,
+    storage: opt.StorageOption = None,
+    revision: opt.RevisionOption = None,
+    task: opt.TaskOption = None,
+    task_file: opt.TaskFileOption = None,
+    column: opt.ColumnOption = None,
+    calibration: opt.CalibrationOption = None,
+    holdout: opt.HoldoutOption = None,
+    trust_remote_code: opt.TrustOption = False,
+    allow_pickle: opt.PickleOption = False,
+    json: opt.JsonOption = False,
+) -> None:
+    """Search for the best way to shrink a model, and write the recipe.
+
+    Progress goes to stderr, the result to stdout. Exit code 1: nothing kept the limits (the nearest misses are shown).
+
+    [bold]Examples[/]
+
+      autocompress search --model my-bert/ --data reviews.csv --max-quality-drop 1pp --trials 20
+
+      autocompress search --model whisper/ --data corpus/ --max-quality-drop 1% --max-size 0.3x --prefer latency
+
+      autocompress search recipes/minilm-sst2.yaml --timeout 10m --json
+    """
+    given = opt.read_spec_file(spec)
+    merged = opt.merged_spec(
+        given,
+        {
+            "model": {
+                "path": model or (str(task_file) if task_file and given is None else None),
+                "revision": revision,
+                "task": task or ("own" if task_file else None),
+                "task_file": str(task_file) if task_file else None,
+                "trust_remote_code": trust_remote_code,
+                "allow_pickle": allow_pickle,
+            },
+            "data": {
+                "path": data,
+                "columns": opt.columns_of(column),
+                "calibration": calibration,
+                "holdout": holdout,
+            },
+            "constraints": {
+                "quality_drop": max_quality_drop,
+                "size": max_size,
+                "latency": max_latency,
+                "ram": max_ram,
+                "vram": max_vram,
+            },
+            "budget": {
+                "trials": trials,
+                "timeout": timeout,
+                "trial_timeout": trial_timeout,
+                "trial_memory": trial_memory,
+            },
+            "space": {"methods": opt.names_of(methods), "formats": opt.names_of(formats)},
+            "": {
+                "prefer": prefer,
+                "device": device,
+                "threads": threads,
+                "seed": seed,
+                "name": name,
+                "storage": storage,
+            },
+        },
+    )
+    _search_and_show(merged, as_json=json)
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(help="Name or folder of the run.")],
+    trials: opt.TrialsOption = None,
+    json: opt.JsonOption = False,
+) -> None:
+    """Go on with a search that was interrupted, or add trials to one that is done.
+
+    [bold]Example[/]
+
+      autocompress resume my-bert --trials 60
+    """
+    from autocompress.cli.display import display
+    from autocompress.cli.result import show_result
+    from autocompress.runs import RunFolder
+    from autocompress.search.session import resume_search
+
+    with display(run) as on_event:
+        resume_search(run, trials, on_event)
+    raise typer.Exit(show_result(RunFolder.open(run).name, as_json=json))
+
+
+@app.command()
+def baseline(
+    spec: Annotated[Path | None, typer.Argument(help="YAML file; options override it.", metavar="[SPEC.yaml]")] = None,
+    model: opt.ModelOption = None,
+    data: opt.DataOption = None,
+    task: opt.TaskOption = None,
+    task_file: opt.TaskFileOption = None,
+    column: opt.ColumnOption = None,
+    device: opt.DeviceOption = None,
+    threads: opt.ThreadsOption = None,
+    name: opt.NameOption = None,
+    json: opt.JsonOption = False,
+) -> None:
+    """Measure the original only: size, latency, memory and quality.
+
+    [bold]Example[/]
+
+      autocompress baseline --model my-bert/ --data reviews.csv
+    """
+    given = opt.read_spec_file(spec)
+    merged = opt.merged_spec(
+        given,
+        {
+            "model": {
+                "path": model or (str(task_file) if task_file and given is None else None),
+                "task": task or ("own" if task_file else None),
+                "task_file": str(task_file) if task_file else None,
+            },
+            "data": {"path": data, "columns": opt.columns_of(column)},
+            "": {"device": device, "threads": threads, "name": name},
+            "budget": {"trials": 1},
+        },
+    )
+    from autocompress.cli.display import display
+    from autocompress.cli.result import show_baseline
+    from autocompress.runs import fresh_name
+    from autocompress.search.session import start_search
+
+    stem = f"{Path(merged.model.path).stem}-baseline"
+    merged = merged.model_copy(update={"name": name or fresh_name(stem)})
+    with display(merged.name or stem) as on_event:
+        start_search(merged, on_event)
+    show_baseline(merged.name or stem, as_json=json)
+
+
+@app.command()
+def demo(
+    trials: Annotated[int, typer.Option(help="Recipes to try, the original included.")] = 14,
+    name: opt.NameOption = None,
+    json: opt.JsonOption = False,
+) -> None:
+    """Search over a built-in problem: a small vision transformer on handwritten digits, trained on the first call.
+
+    [bold]Example[/]
+
+      autocompress demo
+    """
+    from autocompress.demo import demo_spec
+    from autocompress.stage_cache import cache_root
+
+    spec = demo_spec(cache_root() / "demo", console.say)
+    budget = spec.budget.model_copy(update={"trials": trials})
+    _search_and_show(spec.model_copy(update={"budget": budget, "name": name or spec.name}), as_json=json)
+
+
+def _search_and_show(spec: SearchSpec, *, as_json: bool) -> None:
+    from autocompress.cli.display import display
+    from autocompress.cli.result import show_result
+    from autocompress.runs import fresh_name
+    from autocompress.search.session import start_search
+
+    name = spec.name or fresh_name(Path(spec.model.path).stem)
+    with display(name) as on_event:
+        start_search(spec.model_copy(update={"name": name}), on_event)
+    raise typer.Exit(show_result(name, as_json=as_json))

@@ -1,0 +1,115 @@
+"""Turn a recipe into a compressed model again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autocompress.errors import EnvironmentProblem, RecipeError, UsageError
+from autocompress.jobs import Progress
+from autocompress.recipe_file import ProducedArtifact, RecipeFile, write_recipe
+from autocompress.records import Artifact
+from autocompress.search.bench import Bench
+from autocompress.spec import DataSpec, Device, ModelSpec
+
+RECIPE_NAME = "recipe.yaml"
+COMPANIONS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "preprocessor_config.json",
+    "normalizer.json",
+)
+"""Files of the original that users need beside any artifact; the same for all, so they are not counted in sizes."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What applying a recipe gave; ``reproduced`` is None where the recipe tells no digest to compare with."""
+
+    folder: Path
+    artifact: Artifact
+    reproduced: bool | None
+
+
+def needs_data(document: RecipeFile) -> bool:
+    """Whether a step looks at calibration data."""
+    return any(step.needs_calibration for step in document.steps)
+
+
+def apply_recipe(
+    document: RecipeFile,
+    folder: Path,
+    *,
+    model: ModelSpec,
+    same_model: bool,
+    data: DataSpec | None,
+    device: Device,
+    threads: int,
+    on_progress: Callable[[Progress], None],
+) -> Applied:
+    """Make the recipe's compressed model in a new folder, with the recipe and the original's tokenizer beside it.
+
+    Args:
+        document: the recipe.
+        folder: does not exist yet, or is empty.
+        model: what to apply it to.
+        same_model: whether ``model`` is meant to be the one that the recipe was found for.
+        data: needed where a step calibrates, see `needs_data`.
+        device: where the steps run.
+        threads: of the runtime.
+        on_progress: called with the child's progress.
+
+    Raises:
+        UsageError: the folder holds something.
+        RecipeError: the recipe does not fit the model.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError("is in the way", where=str(folder), remedy="Choose an empty or new folder with -o.")
+    if needs_data(document) and data is None:
+        calibrated = ", ".join(step.tag for step in document.steps if step.needs_calibration)
+        raise RecipeError(f"{calibrated} needs data to calibrate with", remedy="Give it with --data PATH.")
+    building = folder.absolute().with_name(f".{folder.name}.building")
+    with Bench(document, model, data if needs_data(document) else None, device, threads, on_progress) as bench:
+        if same_model and document.model.digest not in (None, f"sha256:{bench.prepared.model_key}"):
+            raise RecipeError(
+                "the model has changed since the recipe was found: its digest is another",
+                where="model.digest",
+                remedy="If that is meant, name the model explicitly with --model.",
+            )
+        try:
+            built = bench.build(building)
+            _add_companions(model, building)
+            expected = document.artifact.digest if document.artifact else None
+            reproduced = None if expected is None or not same_model else expected == f"sha256:{built.artifact.digest}"
+            write_recipe(_with_artifact(document, built.artifact, same_model), building / RECIPE_NAME)
+            if folder.exists():
+                folder.rmdir()
+            building.rename(folder)
+        except OSError as problem:
+            raise EnvironmentProblem(f"cannot be written: {problem.strerror}", where=str(folder)) from problem
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return Applied(folder, built.artifact, reproduced)
+
+
+def _add_companions(model: ModelSpec, folder: Path) -> None:
+    for name in COMPANIONS:
+        source = Path(model.path) / name
+        if source.is_file() and not (folder / name).exists():
+            shutil.copyfile(source, folder / name)
+
+
+def _with_artifact(document: RecipeFile, artifact: Artifact, same_model: bool) -> RecipeFile:
+    """The recipe as it belongs beside the artifact: the files are these; figures of another model are dropped."""
+    produced = ProducedArtifact(digest=f"sha256:{artifact.digest}", files=artifact.files)
+    changed: dict[str, object] = {"artifact": produced}
+    if not same_model:
+        changed |= {"measured": None, "origin": None}
+    return document.model_copy(update=changed)
