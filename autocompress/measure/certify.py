@@ -1,8 +1,7 @@
-"""Which finalists keep the quality limit beyond reasonable doubt, judged on data that no choice was made by."""
+"""Whether a finalist keeps the quality limit beyond reasonable doubt, judged on data that no choice was made by."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from autocompress.measure.quality import paired_drop
@@ -19,37 +18,27 @@ FAMILY_LEVEL = 0.95
 
 def certify(
     metric: Metric,
-    finalists: Sequence[Outcomes],
+    candidate: Outcomes,
     baseline: Outcomes,
     limit: QualityLimit,
     *,
+    n_finalists: int,
     level: float = FAMILY_LEVEL,
     seed: int = 0,
-) -> tuple[Certificate, ...]:
-    """Judge finalists by their holdout outcomes; one certificate each, in their order.
+) -> Certificate:
+    """Judge one of ``n_finalists`` by its holdout outcomes.
 
-    The finalists must have been chosen without the holdout. Each is held to the one-sided upper bound of its drop at
-    level ``1 - (1 - level) / n_finalists`` (Bonferroni), so that the chance that any certificate is wrong, and with it
-    that of the best certified one, stays below ``1 - level``.
+    The finalists must have been chosen, and their number fixed, without the holdout. Each is held to the one-sided
+    upper bound of its drop at level ``1 - (1 - level) / n_finalists`` (Bonferroni), so that the chance that any
+    certificate is wrong, and with it that of the one handed out, stays below ``1 - level``, whoever is judged first or
+    not at all.
 
     Raises:
         ValueError: more than five finalists, or outcomes of other samples than the original's.
     """
-    if len(finalists) > MOST_FINALISTS:
-        raise ValueError(f"{len(finalists)} finalists, where at most {MOST_FINALISTS} may be judged on a holdout")
-    each_level = 1 - (1 - level) / max(1, len(finalists))
-    return tuple(_certificate(metric, outcomes, baseline, limit, each_level, level, seed) for outcomes in finalists)
-
-
-def _certificate(
-    metric: Metric,
-    candidate: Outcomes,
-    baseline: Outcomes,
-    limit: QualityLimit,
-    each_level: float,
-    family_level: float,
-    seed: int,
-) -> Certificate:
+    if not 1 <= n_finalists <= MOST_FINALISTS:
+        raise ValueError(f"{n_finalists} finalists, where 1 to {MOST_FINALISTS} may be judged on a holdout")
+    each_level = 1 - (1 - level) / n_finalists
     paired = paired_drop(metric, candidate, baseline, seed=seed)
     bound = paired.upper_bound(each_level, limit.relative)
     needed = paired.samples_needed(limit.bound, each_level, limit.relative)
@@ -59,7 +48,7 @@ def _certificate(
     def told(drop: float) -> str:
         return told_drop(drop, relative=limit.relative, in_points=metric.is_rate)
 
-    confidence = f"{family_level:.0%} confidence"
+    confidence = f"{level:.0%} confidence"
     if certified:
         sentence = (
             f"Certified: with {confidence} the {metric.name} drop is at most {told(bound)}, inside the limit of "

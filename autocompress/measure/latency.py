@@ -45,7 +45,8 @@ class LatencyProtocol(Frozen):
         min_seconds: seconds of timing before stopping.
         max_seconds: stop anyway; only the fewest passes that allow an interval (3 calls per arm) may take longer.
         min_warmups, max_warmups: calls per arm before timing; in between, until the median settles.
-        control: also time the original against itself, and try again on a machine where the two differ.
+        control: also time the original against itself.
+        attempts, backoff_seconds: where the original differs from itself, wait and try again, if the time is left.
     """
 
     half_width: Annotated[float, Field(gt=0)] = 0.02
@@ -206,12 +207,14 @@ def time_pair(
             for arm in arms.values():
                 arm.slots_ms.clear()
                 arm.slots_cpu_ms.clear()
-            left = protocol.max_seconds - (clock.now() - started)
+            attempt_started = clock.now()
+            left = protocol.max_seconds - (attempt_started - started)
             _take_turns(list(arms.values()), protocol, clock, rng, call_seconds, left)
             control = _speedup(arms[reference], arms["control"], protocol, rng) if protocol.control else None
             contended = control is not None and not _near_one(control)
-            left = protocol.max_seconds - (clock.now() - started) - protocol.backoff_seconds
-            if not contended or attempt + 1 == protocol.attempts or left < protocol.min_seconds:
+            ended = clock.now()
+            another = ended - attempt_started + protocol.backoff_seconds
+            if not contended or attempt + 1 == protocol.attempts or ended + another > started + protocol.max_seconds:
                 break
             clock.sleep(protocol.backoff_seconds)
 
@@ -328,7 +331,7 @@ def _speedup(over: _Arm, under: _Arm, protocol: LatencyProtocol, rng: np.random.
 
 
 def _near_one(control: Estimate) -> bool:
-    return control.low <= 1 + CONTROL_TOLERANCE and control.high >= 1 - CONTROL_TOLERANCE
+    return abs(control.value - 1) <= CONTROL_TOLERANCE
 
 
 def _samples(arm: _Arm, warmups: int) -> Samples:

@@ -1,0 +1,193 @@
+"""Latency in turns, on a simulated machine whose clock is known, and on the real one."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from autocompress.measure.latency import FULL, LONG_CALL_SECONDS, SHORT_LOOK, STORED_READINGS, Clock, time_pair
+
+
+class Machine(Clock):
+    """A machine whose calls take what they are told to, times drift and noise; time passes only by calls."""
+
+    name = "wall"
+
+    def __init__(self, noise: float = 0.02, drift_per_second: float = 0.0, seed: int = 0) -> None:
+        self.noise = noise
+        self.drift_per_second = drift_per_second
+        self.seconds = 0.0
+        self.slept = 0.0
+        self.rng = np.random.default_rng(seed)
+
+    def call(self, milliseconds: float):
+        def run() -> None:
+            slowness = 1 + self.drift_per_second * self.seconds
+            self.seconds += milliseconds / 1000 * slowness * np.exp(self.noise * self.rng.standard_normal())
+
+        return run
+
+    def time(self, call):
+        before = self.seconds
+        call()
+        taken = (self.seconds - before) * 1000
+        return taken, taken
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.slept += seconds
+
+
+def test_the_speedup_of_a_model_twice_as_fast_is_two() -> None:
+    machine = Machine()
+    latency = time_pair(machine.call(5), machine.call(10), FULL, clock=machine)
+    assert latency.speedup.value == pytest.approx(2, rel=0.02)
+    assert latency.speedup.low < 2 < latency.speedup.high
+    assert latency.p50_ms == pytest.approx(5, rel=0.02)
+    assert latency.cpu_time_speedup == pytest.approx(2, rel=0.02)
+    assert not latency.contended
+
+
+@pytest.mark.parametrize("milliseconds", [3.0, 30.0, 400.0])
+def test_the_interval_of_two_equal_models_covers_one_as_often_as_it_says(milliseconds: float) -> None:
+    protocol = SHORT_LOOK.model_copy(update={"max_seconds": 20.0 if milliseconds < 100 else 6.0, "resamples": 200})
+    covered = []
+    for seed in range(60):
+        machine = Machine(noise=0.1, seed=seed)
+        speedup = time_pair(machine.call(milliseconds), machine.call(milliseconds), protocol, clock=machine).speedup
+        covered.append(speedup.low <= 1 <= speedup.high)
+    assert np.mean(covered) >= 0.85
+
+
+def test_a_machine_that_slows_down_all_the_while_does_not_favour_either() -> None:
+    machine = Machine(noise=0.005, drift_per_second=0.05)
+    latency = time_pair(machine.call(10), machine.call(10), FULL, clock=machine)
+    assert latency.speedup.value == pytest.approx(1, abs=0.01)
+
+
+def test_timing_goes_on_until_the_interval_is_narrow_enough() -> None:
+    calm, noisy = Machine(noise=0.01), Machine(noise=0.1)
+    for machine in (calm, noisy):
+        latency = time_pair(machine.call(20), machine.call(20), FULL, clock=machine)
+        assert np.log(latency.speedup.high / latency.speedup.value) <= FULL.half_width
+    assert noisy.seconds > calm.seconds
+
+
+def test_timing_stops_at_the_cap_and_the_interval_is_what_it_is() -> None:
+    machine = Machine(noise=0.8)
+    latency = time_pair(machine.call(40), machine.call(40), SHORT_LOOK, clock=machine)
+    assert machine.seconds < SHORT_LOOK.max_seconds * 1.5
+    assert np.log(latency.speedup.high / latency.speedup.value) > SHORT_LOOK.half_width
+
+
+def test_a_model_of_seconds_per_call_is_called_three_times_and_no_more() -> None:
+    machine = Machine(noise=0.01)
+    latency = time_pair(machine.call(20_000), machine.call(20_000), SHORT_LOOK, clock=machine)
+    assert len(latency.candidate_ms.values) == 3
+    assert latency.candidate_ms.warmups == 1
+    assert latency.speedup.low < 1 < latency.speedup.high
+
+
+def test_the_first_call_of_a_slot_is_dropped_unless_calls_are_long() -> None:
+    for milliseconds, dropped in ((10.0, True), (LONG_CALL_SECONDS * 2000, False)):
+        machine = Machine(noise=0.0)
+        calls = 0
+
+        def counted(machine: Machine = machine, milliseconds: float = milliseconds) -> None:
+            nonlocal calls
+            calls += 1
+            machine.call(milliseconds)()
+
+        latency = time_pair(counted, machine.call(milliseconds), SHORT_LOOK, clock=machine)
+        kept = latency.candidate_ms.n_readings or len(latency.candidate_ms.values)
+        assert (calls - latency.candidate_ms.warmups > kept) is dropped
+
+
+def test_warm_up_lasts_until_the_median_settles() -> None:
+    machine = Machine(noise=0.0)
+    made = 0
+
+    def warming() -> None:
+        nonlocal made
+        made += 1
+        machine.call(10.0 * (1 + 4 * max(0, 40 - made) / 40))()
+
+    latency = time_pair(warming, machine.call(10.0), FULL, clock=machine)
+    assert latency.candidate_ms.warmups > 40
+    assert latency.speedup.value == pytest.approx(1, abs=0.01)
+
+
+class RestlessMachine(Machine):
+    """Something else takes turns with us, each for a while: about half of the slots take three times as long."""
+
+    def call(self, milliseconds: float):
+        run = super().call(milliseconds)
+
+        def slowed() -> None:
+            for _ in range(3 if np.sin(self.seconds**2 * 1000) > 0 else 1):
+                run()
+
+        return slowed
+
+
+def test_a_machine_on_which_the_original_differs_from_itself_is_called_contended() -> None:
+    protocol = FULL.model_copy(update={"max_seconds": 10.0, "min_seconds": 1.0})
+    restless = RestlessMachine()
+    latency = time_pair(restless.call(10), restless.call(10), protocol, clock=restless)
+    assert latency.contended
+    assert latency.control is not None
+    assert abs(latency.control.value - 1) > 0.02
+    calm = Machine()
+    assert not time_pair(calm.call(10), calm.call(10), protocol, clock=calm).contended
+    assert calm.slept == 0
+
+
+def test_a_contended_machine_is_left_alone_for_a_while_and_tried_again() -> None:
+    protocol = FULL.model_copy(update={"half_width": 10.0, "min_seconds": 1.0})
+    machine = RestlessMachine()
+    time_pair(machine.call(10), machine.call(10), protocol, clock=machine)
+    assert machine.slept == protocol.backoff_seconds
+
+
+def test_the_original_itself_has_a_speedup_of_exactly_one() -> None:
+    machine = Machine()
+    latency = time_pair(machine.call(10), None, SHORT_LOOK, clock=machine)
+    assert latency.baseline_ms is None
+    assert (latency.speedup.low, latency.speedup.value, latency.speedup.high) == (1, 1, 1)
+
+
+def test_of_many_readings_a_few_are_kept_that_have_the_same_percentiles() -> None:
+    machine = Machine(noise=0.2)
+    latency = time_pair(machine.call(1), machine.call(1), FULL, clock=machine)
+    samples = latency.candidate_ms
+    assert len(samples.values) == STORED_READINGS
+    assert samples.n_readings is not None
+    assert samples.n_readings > STORED_READINGS
+    assert samples.median == pytest.approx(1, rel=0.03)
+    assert latency.p95_ms == pytest.approx(np.exp(0.2 * 1.645), rel=0.05)
+
+
+def test_the_same_seed_on_the_same_machine_gives_the_same_figures() -> None:
+    def timed(seed: int):
+        machine = Machine(seed=7)
+        return time_pair(machine.call(5), machine.call(6), SHORT_LOOK, seed=seed, clock=machine).speedup
+
+    assert timed(1) == timed(1)
+    assert timed(1) != timed(2)
+
+
+def test_the_real_clock_tells_sleeping_from_working() -> None:
+    def work() -> None:
+        sum(range(20_000))
+
+    latency = time_pair(work, lambda: time.sleep(0.001), SHORT_LOOK)
+    assert latency.clock == "wall"
+    assert latency.p50_ms > 0
+    assert latency.cpu_time_speedup is not None
+    assert latency.involuntary_switches is not None
+    assert latency.candidate_ms.unit == "ms"
