@@ -34,7 +34,9 @@ def read_parts(spec: DataSpec, roles: Sequence[Role], seed: int) -> dict[Part, R
     """
     sources: dict[str, list[Part]] = {}
     for part in PARTS:
-        source: str = getattr(spec, part) or spec.path or spec.search
+        own: str | None = getattr(spec, part)
+        source = own or spec.path or spec.search
+        assert source is not None, "DataSpec makes sure of a source"
         sources.setdefault(source, []).append(part)
     parts: dict[Part, Rows] = {}
     for source, sharing in sources.items():

@@ -53,6 +53,10 @@ def _feed(hasher: Any, value: Any) -> None:
             hasher.update(b"file " + hashlib.file_digest(stream, "sha256").digest())
     elif isinstance(value, np.ndarray):
         hasher.update(f"array {value.dtype.str} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, Mapping):
+        for name in sorted(value):
+            _feed(hasher, name)
+            _feed(hasher, value[name])
     else:
         plain = value.item() if isinstance(value, np.generic) else value
         text = f"{type(plain).__name__} {plain}".encode()
