@@ -11,97 +11,136 @@ import onnxruntime as ort
 
 from autocompress.formats.onnx.generation import GenerationSettings
 
-LogitsArray = npt.NDArray[np.float32]
+Arrays = dict[str, npt.NDArray[Any]]
+Logits = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
 
 
 class CachedDecoder:
-    """A decoder session and its cache, which stays in the runtime's own values between steps.
+    """A decoder session, run step by step.
 
     The cache of self-attention starts empty and is what the step before gave; the one of cross-attention
-    (``past_key_values.*.encoder.*``) is bound once per utterance.
+    (``past_key_values.*.encoder.*``) stays the same for an utterance. On a GPU the cache never leaves the device: it
+    goes round in I/O bindings. On the CPU the runtime's own memory is handed round as NumPy views, which costs less
+    than binding anew at every step.
     """
 
     def __init__(self, session: ort.InferenceSession, device: str) -> None:
         self._session = session
         self._device = device
-        names = [wanted.name for wanted in session.get_inputs()]
-        self._takes_positions = "position_ids" in names
-        self._takes_mask = "attention_mask" in names
-        self._cross_names = [name for name in names if name.startswith("past_") and ".encoder." in name]
-        self._self_names = [name for name in names if name.startswith("past_") and ".encoder." not in name]
-        self._present = [name.replace("past_key_values", "present") for name in self._self_names]
-        self._shapes = {wanted.name: wanted.shape for wanted in session.get_inputs()}
-        self._types = {wanted.name: wanted.type for wanted in session.get_inputs()}
+        inputs = {wanted.name: wanted for wanted in session.get_inputs()}
+        self._takes_positions = "position_ids" in inputs
+        self._takes_mask = "attention_mask" in inputs
+        self._cross_names = [name for name in inputs if name.startswith("past_") and ".encoder." in name]
+        self._self_names = [name for name in inputs if name.startswith("past_") and ".encoder." not in name]
+        self._outputs = ["logits", *(_present(name) for name in self._self_names)]
+        self._inputs = inputs
 
-    def empty_cache(self, batch: int) -> dict[str, npt.NDArray[Any]]:
+    def empty_cache(self, batch: int) -> Arrays:
         """Self-attention's cache before the first token: shape (batch, heads, 0, head size) each."""
         cache = {}
         for name in self._self_names:
-            _, heads, _, size = self._shapes[name]
-            kind = np.float16 if self._types[name] == "tensor(float16)" else np.float32
+            _, heads, _, size = self._inputs[name].shape
+            kind = np.float16 if self._inputs[name].type == "tensor(float16)" else np.float32
             cache[name] = np.zeros((batch, heads, 0, size), kind)
         return cache
 
-    def full_inputs(self, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        """The inputs of a first step, completed by mask, positions and an empty cache."""
-        ids = np.asarray(given["input_ids"], np.int64)
-        mask = np.asarray(given.get("attention_mask", np.ones_like(ids)), np.int64)
-        completed = {"input_ids": ids, "attention_mask": mask, "position_ids": _positions(mask)}
-        return {**self.empty_cache(len(ids)), **completed, **given}
-
-    def logits(self, ids: npt.NDArray[np.int64], cross: Mapping[str, ort.OrtValue]) -> LogitsArray:
-        """Logits of shape (batch, length, vocabulary) for a whole answer at once."""
-        feeds = {name: ort.OrtValue.ortvalue_from_numpy(value) for name, value in self.empty_cache(len(ids)).items()}
-        feeds |= {name: cross[name.replace("past_key_values", "present")] for name in self._cross_names}
-        feeds["input_ids"] = ort.OrtValue.ortvalue_from_numpy(ids)
-        (value,) = self._session.run_with_ort_values(["logits"], feeds)
-        logits: LogitsArray = value.numpy()
+    def first_step(self, ids: Ids, mask: Ids | None = None, cross: Mapping[str, Any] | None = None) -> Logits:
+        """Logits of shape (batch, length, vocabulary) for a whole text at once, the cache left empty."""
+        mask = np.ones_like(ids) if mask is None else mask
+        feeds = {**self._step_inputs(ids, mask), **self.empty_cache(len(ids)), **self._cross_inputs(cross)}
+        logits: Logits = self._session.run(["logits"], feeds)[0]
         return logits
 
     def greedy(
         self,
-        prompt: npt.NDArray[np.int64],
+        prompt: Ids,
         settings: GenerationSettings,
         *,
-        cross: Mapping[str, ort.OrtValue] | None = None,
-        attention_mask: npt.NDArray[Any] | None = None,
-    ) -> npt.NDArray[np.int64]:
+        cross: Mapping[str, Any] | None = None,
+        mask: Ids | None = None,
+    ) -> Ids:
         """Token ids of shape (batch, length), prompt included; finished rows are padded."""
         batch, prompt_length = prompt.shape
-        binding = self._session.io_binding()
-        for name in self._cross_names:
-            assert cross is not None
-            binding.bind_ortvalue_input(name, cross[name.replace("past_key_values", "present")])
-        cache = [ort.OrtValue.ortvalue_from_numpy(value) for value in self.empty_cache(batch).values()]
-        mask = np.ones_like(prompt) if attention_mask is None else np.asarray(attention_mask, np.int64)
-        answer, step_ids = prompt, prompt
+        mask = np.ones_like(prompt) if mask is None else mask
+        steps = (_DeviceSteps if self._device == "cuda" else _HostSteps)(self._session, self._outputs)
+        steps.start(self._cross_inputs(cross), self.empty_cache(batch))
+        answer, latest = prompt, prompt
         running = np.ones(batch, np.bool_)
-        while answer.shape[1] < settings.max_length and running.any():
-            binding.bind_cpu_input("input_ids", step_ids)
-            if self._takes_mask:
-                binding.bind_cpu_input("attention_mask", mask)
-            if self._takes_positions:
-                binding.bind_cpu_input("position_ids", np.ascontiguousarray(_positions(mask)[:, -step_ids.shape[1] :]))
-            for name, value in zip(self._self_names, cache, strict=True):
-                binding.bind_ortvalue_input(name, value)
-            binding.bind_output("logits", "cpu")
-            for name in self._present:
-                binding.bind_output(name, self._device)
-            self._session.run_with_iobinding(binding)
-            outputs = binding.get_outputs()
-            cache = list(outputs[1:])
-            chosen = choose(outputs[0].numpy()[:, -1], answer, prompt_length, settings)
-            chosen = np.where(running, chosen, settings.pad_token_id)
+        while answer.shape[1] < settings.max_length:
+            logits = steps.step(self._step_inputs(latest, mask))
+            chosen = np.where(running, choose(logits, answer, prompt_length, settings), settings.pad_token_id)
+            latest = chosen[:, None]
+            answer = np.concatenate([answer, latest], axis=1)
             running &= ~np.isin(chosen, settings.eos_token_ids)
-            step_ids = chosen[:, None]
-            answer = np.concatenate([answer, step_ids], axis=1)
+            if not running.any():
+                break
             mask = np.concatenate([mask, np.ones((batch, 1), np.int64)], axis=1)
-        return answer
+        return settings.answer(answer, prompt_length)
+
+    def _step_inputs(self, ids: Ids, mask: Ids) -> Arrays:
+        feeds: Arrays = {"input_ids": ids}
+        if self._takes_mask:
+            feeds["attention_mask"] = mask
+        if self._takes_positions:  # padding on the left counts for nothing
+            positions = np.maximum(mask.cumsum(axis=1) - 1, 0)
+            feeds["position_ids"] = np.ascontiguousarray(positions[:, -ids.shape[1] :])
+        return feeds
+
+    def _cross_inputs(self, cross: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {name: cross[_present(name)] for name in self._cross_names} if cross else {}
 
 
-def choose(
-    logits: LogitsArray, answer: npt.NDArray[np.int64], prompt_length: int, settings: GenerationSettings
-) -> npt.NDArray[np.int64]:
+class _HostSteps:
+    """Steps on the CPU; the runtime's outputs are NumPy views of its memory, nothing is copied."""
+
+    def __init__(self, session: ort.InferenceSession, outputs: list[str]) -> None:
+        self._session = session
+        self._outputs = outputs
+
+    def start(self, cross: dict[str, Any], cache: Arrays) -> None:
+        """Begin an answer."""
+        self._cache_names = list(cache)
+        self._feeds = {**cross, **cache}
+
+    def step(self, inputs: Arrays) -> Logits:
+        """One step; the last position's logits, shape (batch, vocabulary)."""
+        logits, *cache = self._session.run(self._outputs, {**self._feeds, **inputs})
+        self._feeds.update(zip(self._cache_names, cache, strict=True))
+        last: Logits = logits[:, -1]
+        return last
+
+
+class _DeviceSteps:
+    """Steps on a GPU; only token ids and logits cross over."""
+
+    def __init__(self, session: ort.InferenceSession, outputs: list[str]) -> None:
+        self._session = session
+        self._outputs = outputs
+
+    def start(self, cross: dict[str, Any], cache: Arrays) -> None:
+        """Begin an answer."""
+        self._binding = self._session.io_binding()
+        for name, value in cross.items():
+            self._binding.bind_ortvalue_input(name, value)
+        self._cache = {name: ort.OrtValue.ortvalue_from_numpy(value, "cuda", 0) for name, value in cache.items()}
+
+    def step(self, inputs: Arrays) -> Logits:
+        """One step; the last position's logits, shape (batch, vocabulary)."""
+        for name, array in inputs.items():
+            self._binding.bind_cpu_input(name, array)
+        for name, value in self._cache.items():
+            self._binding.bind_ortvalue_input(name, value)
+        for name in self._outputs:
+            self._binding.bind_output(name, "cpu" if name == "logits" else "cuda")
+        self._session.run_with_iobinding(self._binding)
+        logits, *cache = self._binding.get_outputs()
+        self._cache = dict(zip(self._cache, cache, strict=True))
+        last: Logits = logits.numpy()[:, -1]
+        return last
+
+
+def choose(logits: Logits, answer: Ids, prompt_length: int, settings: GenerationSettings) -> Ids:
     """The next token of each row: the likeliest that the settings allow; logits have shape (batch, vocabulary)."""
     length = answer.shape[1]
     forced = dict(settings.forced_ids).get(length)
@@ -120,9 +159,9 @@ def choose(
     if barred:
         logits = logits.copy()
         logits[:, barred] = -np.inf
-    return logits.argmax(axis=-1)
+    chosen: Ids = logits.argmax(axis=-1)
+    return chosen
 
 
-def _positions(mask: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Each token's position, padding on the left not counted."""
-    return np.maximum(mask.cumsum(axis=1) - 1, 0)
+def _present(past: str) -> str:
+    return past.replace("past_key_values", "present")

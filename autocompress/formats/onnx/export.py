@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 
 from autocompress.encodings import Dense
+from autocompress.formats.onnx.exporter import GENERATING_TASKS, generation_settings
 from autocompress.formats.onnx.graph_editor import GraphEditor
 from autocompress.formats.onnx.half_precision import to_float16
 from autocompress.formats.onnx.int8_dynamic import quantize_dynamic
@@ -31,9 +32,9 @@ def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
         if step is not None and step.tag == "int8_dynamic":
             words = {quantize_dynamic(editor, per_channel=bool(getattr(step, "per_channel", True))): None}
         editor.save(folder / source.name)
-    settings = template.folder / "generation.json"
-    if settings.exists():
-        shutil.copyfile(settings, folder / settings.name)
+    if context.task in GENERATING_TASKS:
+        settings = json.dumps(generation_settings(model.module).plain(), indent=1)
+        (folder / "generation.json").write_text(settings + "\n", encoding="utf-8")
     return "; ".join(words)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocompress.errors import Unsupported
-from autocompress.formats.onnx.generation import GenerationSettings
+from autocompress.formats.onnx.generation import DEFAULT_MAX_LENGTH, GenerationSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,11 +21,11 @@ OPTIMUM_TASKS = {
     "speech-seq2seq": "automatic-speech-recognition",
     "language-modelling": "text-generation",
 }
-WITH_CACHE = ("speech-seq2seq", "language-modelling")
+GENERATING_TASKS = ("speech-seq2seq", "language-modelling")
 
 
 def export_float(module: nn.Module, folder: Path, task: str, example: Inputs) -> None:
-    """Write float32 graphs of ``module``, and ``generation.json`` for models that generate.
+    """Write float32 graphs of ``module``.
 
     One graph ``model.onnx``, or ``encoder_model.onnx`` and ``decoder_model.onnx``. Tensor names are those that optimum
     gives (``past_key_values.0.key``, ``present.0.key``).
@@ -61,39 +60,61 @@ def _export_transformers(module: nn.Module, folder: Path, task: str) -> None:
         export(module, onnx_config, folder / "model.onnx", opset=OPSET)
     else:
         export(module, make_config(config), folder / "model.onnx", opset=OPSET)
-    if task in WITH_CACHE:
-        settings = generation_settings(module)
-        (folder / "generation.json").write_text(json.dumps(settings.plain(), indent=1) + "\n", encoding="utf-8")
 
 
 def generation_settings(module: nn.Module) -> GenerationSettings:
     """Read the model's generation configuration.
 
     Raises:
-        Unsupported: the configuration asks for something else than greedy decoding.
+        Unsupported: the configuration asks for something else than greedy decoding in one known language.
     """
     config: Any = module.generation_config
     if (config.num_beams or 1) > 1 or config.do_sample:
         raise Unsupported("the ONNX runner decodes greedily; the model's generation settings ask for beams or samples")
-
-    def ids(value: Any) -> tuple[int, ...]:
-        return () if value is None else (value,) if isinstance(value, int) else tuple(value)
-
-    eos = ids(config.eos_token_id)
+    whisper = getattr(module.config, "model_type", "") == "whisper"
+    eos = _ids(config.eos_token_id)
     pad = config.pad_token_id if config.pad_token_id is not None else (eos[0] if eos else 0)
-    start = getattr(config, "decoder_start_token_id", None)
-    forced = tuple((int(p), int(t)) for p, t in getattr(config, "forced_decoder_ids", None) or () if t is not None)
+    prompt = _ids(getattr(config, "decoder_start_token_id", None))
+    forced = {
+        int(at): int(token) for at, token in getattr(config, "forced_decoder_ids", None) or () if token is not None
+    }
+    if whisper:
+        prompt = _whisper_prompt(config, prompt, forced)
+        forced = {}
     return GenerationSettings(
         eos_token_ids=eos,
         pad_token_id=int(pad),
-        prompt_ids=ids(start),
-        forced_ids=forced,
-        suppress_tokens=ids(getattr(config, "suppress_tokens", None)),
-        begin_suppress_tokens=ids(getattr(config, "begin_suppress_tokens", None)),
+        prompt_ids=prompt,
+        forced_ids=tuple(sorted(forced.items())),
+        suppress_tokens=_ids(getattr(config, "suppress_tokens", None)),
+        begin_suppress_tokens=_ids(getattr(config, "begin_suppress_tokens", None)),
         repetition_penalty=float(config.repetition_penalty or 1.0),
-        max_length=int(config.max_length or 20),
+        max_length=int(config.max_length or DEFAULT_MAX_LENGTH),
         min_length=int(config.min_length or 0),
+        bare_answer=whisper,
     )
+
+
+def _whisper_prompt(config: Any, start: tuple[int, ...], forced: dict[int, int]) -> tuple[int, ...]:
+    """Start, language, task and no-timestamps tokens, as far as the model has them."""
+    if forced:
+        return (*start, *(forced[at] for at in sorted(forced)))
+    prompt = list(start)
+    if getattr(config, "is_multilingual", False):
+        if not config.language:
+            raise Unsupported(
+                "the ONNX runner does not detect the spoken language",
+                remedy="Set `language` in the model's generation_config.json.",
+            )
+        token = config.language if config.language in config.lang_to_id else f"<|{config.language}|>"
+        prompt += [config.lang_to_id[token], config.task_to_id[config.task or "transcribe"]]
+    if getattr(config, "no_timestamps_token_id", None) is not None:
+        prompt.append(config.no_timestamps_token_id)
+    return tuple(prompt)
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    return () if value is None else (value,) if isinstance(value, int) else tuple(value)
 
 
 def _export_plain(module: nn.Module, folder: Path, example: Inputs) -> None:

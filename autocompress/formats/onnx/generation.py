@@ -21,6 +21,7 @@ class GenerationSettings:
         prompt_ids: tokens an encoder-decoder's answer starts with: its start token, then the forced ones.
         forced_ids: position and token pairs that are forced after the prompt.
         max_length, min_length: of prompt and answer together, in tokens.
+        bare_answer: whether prompt and end are left out of what is given back, as Whisper's ``generate`` does.
     """
 
     eos_token_ids: tuple[int, ...] = ()
@@ -32,6 +33,7 @@ class GenerationSettings:
     repetition_penalty: float = 1.0
     max_length: int = DEFAULT_MAX_LENGTH
     min_length: int = 0
+    bare_answer: bool = False
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> GenerationSettings:
@@ -52,3 +54,12 @@ class GenerationSettings:
         """The settings of one call: the number of new tokens takes the place of the configured lengths."""
         least = max(self.min_length, prompt_length + min_new_tokens) if min_new_tokens else self.min_length
         return replace(self, max_length=prompt_length + max_new_tokens, min_length=least)
+
+    def answer(self, ids: npt.NDArray[np.int64], prompt_length: int) -> npt.NDArray[np.int64]:
+        """What `generate` gives back of prompt and answer together, shape (batch, length)."""
+        if not self.bare_answer:
+            return ids
+        bare = ids[:, prompt_length:]
+        ended = np.isin(bare, (*self.eos_token_ids, self.pad_token_id)).all(axis=0)
+        kept = np.flatnonzero(~ended)
+        return bare[:, : kept[-1] + 1 if kept.size else 0]

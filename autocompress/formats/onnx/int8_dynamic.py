@@ -63,7 +63,7 @@ class _DynamicQuantizer:
                 return
 
     def _quantize_matrix(self, name: str, transposed: bool, lookups: list[Use], linears: list[Use]) -> None:
-        """``transposed`` where the initializer is (in, out); the codes are stored that way unless rows are looked up."""
+        """``transposed`` where the initializer is (in, out); so are the codes, unless rows are looked up."""
         values = self._editor.array(name)
         matrix = values.T if transposed else values
         codes, scales = symmetric_int8(matrix, per_row=self._per_channel or bool(lookups))

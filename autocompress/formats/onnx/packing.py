@@ -190,7 +190,7 @@ class WeightDecoder:
         for width in (4, 2, 1):
             if not bits & width:
                 continue
-            plane = self._plane((codes >> low) & (2**width - 1), width, f"{part}.bit{low}")
+            plane = self._plane(((codes >> low) & (2**width - 1)).astype(np.uint8), width, f"{part}.bit{low}")
             if low:
                 up = self._put(f"{part}.bit{low}.up", np.array(low, np.uint8))
                 plane = self._node("BitShift", [plane, up], f"{part}.bit{low}.placed", direction="LEFT")

@@ -54,7 +54,6 @@ class OnnxRunner(Runner):
     def __init__(self, folder: Path, device: str, threads: int) -> None:
         self._session = open_session(folder / MODEL, device, threads)
         self._output_names = [output.name for output in self._session.get_outputs()]
-        self._shown = [name for name in self._output_names if not name.startswith("present.")]
         self._decoder: CachedDecoder | None = None
         self._settings: GenerationSettings | None = None
         if (folder / GENERATION).exists():
@@ -63,35 +62,32 @@ class OnnxRunner(Runner):
 
     def forward(self, inputs: Inputs) -> Arrays:
         """See `Runner.forward`; inputs that the graph does not have are left aside."""
-        given = dict(inputs)
-        batch = len(next(iter(given.values())))
         if self._decoder is not None:
-            given = self._decoder.full_inputs(given)
+            return {"logits": self._decoder.first_step(*_text(inputs))}
         feeds = {}
         for wanted in self._session.get_inputs():
-            if wanted.name in given:
-                feeds[wanted.name] = _fitting(given[wanted.name], wanted.type)
+            if wanted.name in inputs:
+                feeds[wanted.name] = _fitting(inputs[wanted.name], wanted.type)
             elif wanted.name == "token_type_ids":
-                feeds[wanted.name] = np.zeros((batch, given["input_ids"].shape[1]), np.int64)
+                feeds[wanted.name] = np.zeros(inputs["input_ids"].shape, np.int64)
             else:
                 raise KeyError(f"the graph needs an input {wanted.name!r}; given: {sorted(inputs)}")
-        values = self._session.run(self._shown, feeds)
-        return dict(zip(self._shown, values, strict=True))
+        return dict(zip(self._output_names, self._session.run(self._output_names, feeds), strict=True))
 
     def generate(self, inputs: Inputs, max_new_tokens: int, min_new_tokens: int = 0) -> npt.NDArray[Any]:
         """See `Runner.generate`."""
         if self._decoder is None or self._settings is None:
             raise NotImplementedError("the artifact is not a generating model")
-        settings = self._settings.limited(max_new_tokens, min_new_tokens, prompt_length=inputs["input_ids"].shape[1])
-        prompt = np.asarray(inputs["input_ids"], np.int64)
-        mask = inputs.get("attention_mask")
-        return self._decoder.greedy(prompt, settings, attention_mask=mask)
+        prompt, mask = _text(inputs)
+        settings = self._settings.limited(max_new_tokens, min_new_tokens, prompt_length=prompt.shape[1])
+        return self._decoder.greedy(prompt, settings, mask=mask)
 
 
 class OnnxSeq2SeqRunner(Runner):
     """An encoder that also gives the cross-attention cache, and one decoder for every step."""
 
     def __init__(self, folder: Path, device: str, threads: int) -> None:
+        self._device = device
         self._encoder = open_session(folder / ENCODER, device, threads)
         self._encoder_outputs = [output.name for output in self._encoder.get_outputs()]
         self._decoder = CachedDecoder(open_session(folder / DECODER, device, threads), device)
@@ -99,24 +95,38 @@ class OnnxSeq2SeqRunner(Runner):
 
     def forward(self, inputs: Inputs) -> Arrays:
         """Logits for ``decoder_input_ids`` given the encoder's inputs."""
-        cross = self._encode(inputs)
-        return {"logits": self._decoder.logits(np.asarray(inputs["decoder_input_ids"], np.int64), cross)}
+        ids = np.ascontiguousarray(inputs["decoder_input_ids"], np.int64)
+        return {"logits": self._decoder.first_step(ids, cross=self._encode_on_host(inputs))}
 
     def generate(self, inputs: Inputs, max_new_tokens: int, min_new_tokens: int = 0) -> npt.NDArray[Any]:
         """See `Runner.generate`."""
-        cross = self._encode(inputs)
-        batch = len(next(iter(inputs.values())))
-        prompt = self._settings.prompt(batch)
+        cross = self._encode_on_device(inputs) if self._device == "cuda" else self._encode_on_host(inputs)
+        prompt = self._settings.prompt(len(next(iter(inputs.values()))))
         settings = self._settings.limited(max_new_tokens, min_new_tokens, prompt_length=prompt.shape[1])
         return self._decoder.greedy(prompt, settings, cross=cross)
 
-    def _encode(self, inputs: Inputs) -> dict[str, ort.OrtValue]:
-        feeds = {
-            wanted.name: ort.OrtValue.ortvalue_from_numpy(_fitting(inputs[wanted.name], wanted.type))
-            for wanted in self._encoder.get_inputs()
-        }
-        values = self._encoder.run_with_ort_values(self._encoder_outputs, feeds)
+    def _feeds(self, inputs: Inputs) -> Arrays:
+        return {wanted.name: _fitting(inputs[wanted.name], wanted.type) for wanted in self._encoder.get_inputs()}
+
+    def _encode_on_host(self, inputs: Inputs) -> Arrays:
+        values = self._encoder.run(self._encoder_outputs, self._feeds(inputs))
         return dict(zip(self._encoder_outputs, values, strict=True))
+
+    def _encode_on_device(self, inputs: Inputs) -> dict[str, ort.OrtValue]:
+        binding = self._encoder.io_binding()
+        for name, array in self._feeds(inputs).items():
+            binding.bind_cpu_input(name, array)
+        for name in self._encoder_outputs:
+            binding.bind_output(name, "cuda")
+        self._encoder.run_with_iobinding(binding)
+        return dict(zip(self._encoder_outputs, binding.get_outputs(), strict=True))
+
+
+def _text(inputs: Inputs) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64] | None]:
+    """Token ids and the attention mask, if there is one."""
+    mask = inputs.get("attention_mask")
+    ids = np.ascontiguousarray(inputs["input_ids"], np.int64)
+    return ids, None if mask is None else np.ascontiguousarray(mask, np.int64)
 
 
 _TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}

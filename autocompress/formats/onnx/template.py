@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -73,11 +74,11 @@ def float_template(model: CompressibleModel, context: StepContext) -> Template:
 def build(model: CompressibleModel, context: StepContext, folder: Path) -> None:
     """Export a copy whose weights hold unmistakable random values, and note where these came to stand."""
     marked = CompressibleModel(_exportable(model.module))
-    markers = _write_markers(marked)
+    originals = {weight.name: weight for weight in model.weights()}
+    markers = _write_markers(marked, originals.keys())
     export_float(marked.module, folder, context.task, context.example)
     places, missing = find_places(markers, folder)
     if missing:  # derived values stand in the graph: only the true weights give the true derived values
-        originals = {weight.name: weight for weight in model.weights()}
         for weight in marked.weights():
             if weight.name in missing:
                 weight.write(originals[weight.name].matrix)
@@ -145,12 +146,14 @@ def _exportable(module: nn.Module) -> nn.Module:
     return clone
 
 
-def _write_markers(model: CompressibleModel) -> dict[str, Matrix]:
+def _write_markers(model: CompressibleModel, names: Collection[str]) -> dict[str, Matrix]:
     import torch
 
     generator = torch.Generator().manual_seed(0)
     markers = {}
     for weight in model.weights():
+        if weight.name not in names:  # a product of parametrizations: no weight of the model itself
+            continue
         fact = weight.fact
         weight.write(torch.randn(fact.out_features, fact.in_features, generator=generator) * MARKER_SCALE)
         markers[weight.name] = matrix_of(weight)
