@@ -160,7 +160,7 @@ class StepContext:
     Attributes:
         facts: shape of the original model.
         calibration: inputs of the calibration part, a batch of one each; reads the data when first called.
-        example: inputs of one call, for tracing.
+        example: inputs of one call, for tracing; empty when a recipe is applied without data.
         task: the task's name.
         device: ``cpu`` or ``cuda``.
         seed: for anything random.

@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter
 
 from autocompress.frozen import Frozen
 from autocompress.records import TrialRecord
+from autocompress.spec import Constraints
 
 
 class _Event(Frozen):
@@ -23,7 +24,10 @@ class RunStarted(_Event):
     name: str
     model: str
     trials: int
-    resumed: bool = False
+    constraints: Constraints
+    metric_is_rate: bool
+    records: tuple[TrialRecord, ...] = ()
+    """Trials from before the interruption."""
 
 
 class TrialStarted(_Event):

@@ -88,8 +88,8 @@ def prepare(job: PrepareJob, stages: Stages) -> Prepared:
                 raise DataError(f"the {part} part of the data is empty", remedy="Give more data.")
             save_samples(prepared_samples, _samples_path(workspace, part))
             stages.progress(number, len(samples))
-        timing = task.timing_inputs(workspace.model, samples.get("search", ()))
-        save_inputs(timing, workspace.baseline / "timing.safetensors")
+        if "search" in samples:  # a recipe can be applied without data, but not measured
+            save_inputs(task.timing_inputs(workspace.model, samples["search"]), _timing_path(workspace))
     digests = {part: rows_digest(rows) for part, rows in parts.items()} or dict.fromkeys(samples, model_key)
     return Prepared(
         facts=facts,
@@ -115,6 +115,10 @@ def _format(name: str) -> Format:
 
 def _samples_path(workspace: Workspace, part: str) -> Path:
     return workspace.baseline / f"samples-{part}.safetensors"
+
+
+def _timing_path(workspace: Workspace) -> Path:
+    return workspace.baseline / "timing.safetensors"
 
 
 def save_inputs(inputs: Inputs, path: Path) -> None:
@@ -186,7 +190,7 @@ def _context(job: BuildJob, cache: StageCache, stages: Stages) -> StepContext:
     return StepContext(
         facts=job.prepared.facts,
         calibration=calibration,
-        example=load_inputs(workspace.baseline / "timing.safetensors"),
+        example=load_inputs(timing) if (timing := _timing_path(workspace)).exists() else {},
         task=workspace.task,
         device=workspace.device,
         seed=job.recipe.seed,
@@ -283,7 +287,7 @@ def _measure_memory(job: MeasureJob, stages: Stages) -> tuple[Memory, Vram | Non
             job.artifact,
             task=workspace.task,
             model=workspace.model,
-            inputs=load_inputs(workspace.baseline / "timing.safetensors"),
+            inputs=load_inputs(_timing_path(workspace)),
             device=workspace.device,
             threads=workspace.threads,
         )
@@ -293,7 +297,7 @@ def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
     from autocompress.measure.latency import FULL, SHORT_LOOK, time_pair
 
     workspace, task = job.workspace, _task(job.workspace.task)
-    inputs = load_inputs(workspace.baseline / "timing.safetensors")
+    inputs = load_inputs(_timing_path(workspace))
     with stages.stage("latency"):
         candidate = _format(job.format).load(job.artifact, workspace.device, workspace.threads)
         original = job.original and _format(ORIGINAL_FORMAT).load(job.original, workspace.device, workspace.threads)

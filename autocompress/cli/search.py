@@ -10,7 +10,7 @@ import typer
 from autocompress.cli import console
 from autocompress.cli import options as opt
 from autocompress.cli.app import app
-from autocompress.spec import SearchSpec
+from autocompress.spec import Preference, SearchSpec
 
 NOTHING_FEASIBLE = 1
 
@@ -123,7 +123,7 @@ def resume(
     from autocompress.runs import RunFolder
     from autocompress.search.session import resume_search
 
-    with display(run) as on_event:
+    with display(_preference_of(run)) as on_event:
         resume_search(run, trials, on_event)
     raise typer.Exit(show_result(RunFolder.open(run).name, as_json=json))
 
@@ -168,7 +168,7 @@ def baseline(
 
     stem = f"{Path(merged.model.path).stem}-baseline"
     merged = merged.model_copy(update={"name": name or fresh_name(stem)})
-    with display(merged.name or stem) as on_event:
+    with display(merged.prefer) as on_event:
         start_search(merged, on_event)
     show_baseline(merged.name or stem, as_json=json)
 
@@ -200,6 +200,13 @@ def _search_and_show(spec: SearchSpec, *, as_json: bool) -> None:
     from autocompress.search.session import start_search
 
     name = spec.name or fresh_name(Path(spec.model.path).stem)
-    with display(name) as on_event:
+    with display(spec.prefer) as on_event:
         start_search(spec.model_copy(update={"name": name}), on_event)
     raise typer.Exit(show_result(name, as_json=as_json))
+
+
+def _preference_of(run: str) -> Preference:
+    from autocompress.runs import RunFolder
+    from autocompress.spec_file import read_spec
+
+    return read_spec(RunFolder.open(run).spec).prefer

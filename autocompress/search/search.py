@@ -90,8 +90,15 @@ class Search:
             AutocompressError: the original cannot be read or run.
         """
         interrupted = self.study.close_interrupted()
-        resumed = bool(self.study.records())
-        self._emit(RunStarted, name=self.run.name, model=self.spec.model.path, trials=trials, resumed=resumed)
+        self._emit(
+            RunStarted,
+            name=self.run.name,
+            model=self.spec.model.path,
+            trials=trials,
+            constraints=self.spec.constraints,
+            metric_is_rate=self.checked.task.metric.is_rate,
+            records=tuple(self.study.records()),
+        )
         for name, why in self.checked.unavailable.items():
             self._emit(Note, text=f"format {name} is left out: {why}")
         prepared = self._prepare()

@@ -1,0 +1,71 @@
+# Two commands matter to a newcomer: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Where the GPU machine finds packages that it lacks, and where they are unpacked there.
+WHEELS ?= .whl
+SITE ?= /tmp/autocompress-site
+GPU_PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/cpu.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[cpu]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/cpu.stamp
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[cpu,dev]'
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/cpu.stamp  ## make .venv and install autocompress into it
+
+.PHONY: demo
+demo: $(VENV)/cpu.stamp  ## install, train the demo problem once, and search over it
+	$(BIN)/autocompress demo
+
+.PHONY: test
+test: $(VENV)/dev.stamp  ## install what the tests need, and run them all
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: $(VENV)/dev.stamp  ## what CI runs: lint, types, import contracts, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+.PHONY: format
+format: $(VENV)/dev.stamp  ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: wheel
+wheel: $(VENV)/dev.stamp  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist
+
+.PHONY: gpu-wheels
+gpu-wheels: wheel  ## gather, for a GPU machine without a network, this package and what it may lack, into WHEELS
+	mkdir -p $(WHEELS)
+	cp dist/autocompress-*.whl $(WHEELS)/
+	$(PIP) download --quiet --no-deps --only-binary=:all: --python-version 3.12 --platform manylinux_2_28_x86_64 \
+		--platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --constraint constraints.txt \
+		--dest $(WHEELS) -r tests/gpu/missing-packages.txt
+
+.PHONY: gpu-check
+gpu-check:  ## run the tests that need a CUDA device, with GPU_PYTHON and the packages in WHEELS
+	rm -rf $(SITE) && mkdir -p $(SITE)
+	if ls $(WHEELS)/*.whl >/dev/null 2>&1; then \
+		$(GPU_PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target $(SITE) $(WHEELS)/*.whl; fi
+	PYTHONPATH=$(SITE):$$PYTHONPATH $(GPU_PYTHON) -m pytest -m gpu -p no:cacheprovider tests/gpu
+
+.PHONY: clean
+clean:  ## remove what the targets made, runs excepted
+	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache

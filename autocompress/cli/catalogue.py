@@ -1,0 +1,125 @@
+"""Commands that tell what there is: ``methods``, ``formats``, ``doctor``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from autocompress import registry
+from autocompress.cli import console
+from autocompress.cli import options as opt
+from autocompress.cli.app import app
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One method, with every knob explained.")] = None,
+    json: opt.JsonOption = False,
+) -> None:
+    """List the compression methods and their knobs.
+
+    [bold]Examples[/]
+
+      autocompress methods
+
+      autocompress methods rtn
+    """
+    from rich.table import Table
+
+    chosen = {name: registry.load("methods", name)} if name else registry.load_all("methods")
+    ordered = sorted(chosen.values(), key=lambda kind: (kind.phase, kind.tag))
+    if json:
+        console.print_json([_told_method(kind) for kind in ordered])
+        return
+    if name is None:
+        table = Table("method", "phase", "what it does", "knobs")
+        for kind in ordered:
+            knobs = ", ".join(f"{knob}={field.default}" for knob, field in kind.model_fields.items())
+            table.add_row(kind.tag, kind.phase.name.lower(), kind.summary, knobs or "–")
+        console.out.print(table)
+        console.say("`autocompress methods NAME` explains a method's knobs.")
+        return
+    kind = ordered[0]
+    console.out.print(f"[bold]{kind.tag}[/] ({kind.phase.name.lower()}): {kind.summary}")
+    table = Table("knob", "default", "the search tries", "what it means")
+    for knob in _told_method(kind)["knobs"]:
+        tried = ", ".join(str(value) for value in knob["searched"]) or "the default"
+        table.add_row(knob["name"], str(knob["default"]), tried, knob["about"])
+    console.out.print(table)
+
+
+def _told_method(kind: Any) -> dict[str, Any]:
+    from autocompress.docstrings import field_descriptions
+
+    about = field_descriptions(kind)
+    return {
+        "name": kind.tag,
+        "phase": kind.phase.name.lower(),
+        "summary": kind.summary,
+        "needs_calibration": kind.needs_calibration,
+        "conflicts": sorted(kind.conflicts),
+        "knobs": [
+            {
+                "name": knob,
+                "default": field.default,
+                "searched": list(mark.options) if (mark := kind.searched(knob)) else [],
+                "about": about.get(knob, ""),
+            }
+            for knob, field in kind.model_fields.items()
+        ],
+    }
+
+
+@app.command()
+def formats(device: opt.DeviceOption = None, json: opt.JsonOption = False) -> None:
+    """List the export formats, and what is unavailable here and why.
+
+    [bold]Example[/]
+
+      autocompress formats --device cuda
+    """
+    from rich.table import Table
+
+    told = []
+    for name, kind in sorted(registry.load_all("formats").items()):
+        missing = kind().unavailable(device or "cpu")
+        told.append(
+            {
+                "name": name,
+                "summary": kind.summary,
+                "available": missing is None,
+                "reason": missing.reason if missing else None,
+                "install": missing.install if missing else None,
+            }
+        )
+    if json:
+        console.print_json(told)
+        return
+    table = Table("format", "what it is", "here", "why not, and the cure")
+    for row in told:
+        cure = f"{row['reason']}: {row['install']}" if row["install"] else row["reason"]
+        table.add_row(row["name"], row["summary"], "✓ yes" if row["available"] else "✗ no", cure or "")
+    console.out.print(table)
+
+
+@app.command()
+def doctor(json: opt.JsonOption = False) -> None:
+    """Check this machine: devices, versions, disk, and conflicts between packages. Exit code 3: something is wrong.
+
+    [bold]Example[/]
+
+      autocompress doctor
+    """
+    from autocompress.cli.checkup import check_machine
+
+    findings = check_machine()
+    if json:
+        console.print_json([vars(finding) for finding in findings])
+    else:
+        marks = {"ok": "[green]✓[/]", "note": "[yellow]·[/]", "problem": "[red]✗[/]"}
+        for finding in findings:
+            console.out.print(f"{marks[finding.state]} [bold]{finding.subject}[/]: {finding.message}")
+            if finding.remedy:
+                console.out.print(f"    → {finding.remedy}", markup=False)
+    raise typer.Exit(3 if any(finding.state == "problem" for finding in findings) else 0)

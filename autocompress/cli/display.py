@@ -1,0 +1,215 @@
+"""Progress on stderr: plain lines on a pipe, a live display on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from autocompress.cli import console
+from autocompress.events import (
+    Event,
+    Note,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    TrialFinished,
+    TrialStarted,
+)
+from autocompress.jobs import Progress as JobProgress
+from autocompress.jobs import StageBegan, StageEnded, StageMoved
+from autocompress.objectives import pareto_front, ranking
+from autocompress.records import TrialRecord
+from autocompress.report.results import Results
+from autocompress.report.table import GLYPHS, rich_table, standing
+from autocompress.report.words import failure_in_words, trial_in_words, violations_in_words
+
+if TYPE_CHECKING:
+    from autocompress.spec import Preference
+
+SECONDS_BETWEEN_STAGE_LINES = 10.0
+LARGEST_TABLE_ROWS = 18
+
+
+@contextmanager
+def display(prefer: Preference) -> Iterator[Callable[[Event], None]]:
+    """Show a search while it runs; gives the function that takes its events."""
+    if not console.err.is_terminal:
+        yield PlainDisplay(prefer).take
+        return
+    live = LiveDisplay(prefer)
+    with Live(get_renderable=live.render, console=console.err, refresh_per_second=5, transient=True):
+        yield live.take
+
+
+class Fold:
+    """What the events so far amount to."""
+
+    def __init__(self, prefer: Preference) -> None:
+        self._prefer = prefer
+        self.started: RunStarted | None = None
+        self.running: TrialStarted | None = None
+        self.records: dict[int, TrialRecord] = {}
+
+    def take(self, event: Event) -> None:
+        """Add an event."""
+        match event:
+            case RunStarted():
+                self.started = event
+                self.records = {record.number: record for record in event.records}
+            case TrialStarted():
+                self.running = event
+            case TrialFinished():
+                self.running = None
+                self.records[event.record.number] = event.record
+
+    @property
+    def results(self) -> Results | None:
+        """The trials so far with their verdicts; None before the original was measured."""
+        original = next((r for r in self.records.values() if r.origin == "baseline" and r.measurement), None)
+        if original is None or self.started is None:
+            return None
+        records = tuple(self.records[number] for number in sorted(self.records))
+        order = ranking(records, original, self._prefer)
+        return Results(
+            records=records,
+            front=pareto_front(records, original),
+            constraints=self.started.constraints,
+            baseline=original,
+            best=order[0].number if order else None,
+            metric_is_rate=self.started.metric_is_rate,
+        )
+
+
+class PlainDisplay:
+    """One line a trial, and a line now and then while a stage takes long."""
+
+    def __init__(self, prefer: Preference) -> None:
+        self._fold = Fold(prefer)
+        self._next_stage_line = 0.0
+
+    def take(self, event: Event) -> None:
+        """Print what the event says."""
+        self._fold.take(event)
+        match event:
+            case RunStarted():
+                console.say(f"run {event.name}: up to {event.trials} trials, the original first (model {event.model})")
+            case Note():
+                console.say(f"note: {event.text}")
+            case TrialStarted():
+                self._next_stage_line = time.monotonic() + SECONDS_BETWEEN_STAGE_LINES
+            case StageStarted() | StageProgress():
+                self._tell_stage(event)
+            case TrialFinished():
+                console.say(finished_line(event.record, self._fold.results))
+            case RunFinished():
+                console.say(f"search ended: {event.reason}")
+
+    def _tell_stage(self, event: StageStarted | StageProgress) -> None:
+        now = time.monotonic()
+        if now < self._next_stage_line:
+            return
+        self._next_stage_line = now + SECONDS_BETWEEN_STAGE_LINES
+        share = f" {event.done}/{event.total}" if isinstance(event, StageProgress) else ""
+        console.say(f"    trial {event.number}: {event.stage}{share} …")
+
+
+def finished_line(record: TrialRecord, results: Results | None) -> str:
+    """What a trial gave, on one line."""
+    if results is None or not record.measurement:
+        return f"! {failure_in_words(record)}"
+    told = f"{GLYPHS[standing(record, results)]} {trial_in_words(record, results)}"
+    broken = violations_in_words(record, results)
+    tail = f"; {', '.join(broken)}" if broken and record.number != results.baseline.number else ""
+    return f"{told}{tail}  ({record.wall_seconds or 0:.1f} s)"
+
+
+class LiveDisplay:
+    """The table so far, and the running trial's stages below it."""
+
+    def __init__(self, prefer: Preference) -> None:
+        self._fold = Fold(prefer)
+        self._stages: list[str] = []
+        self._stage_share = ""
+        self._since = time.monotonic()
+
+    def take(self, event: Event) -> None:
+        """Follow the event; the screen is redrawn by itself."""
+        self._fold.take(event)
+        match event:
+            case Note():
+                console.say(f"note: {event.text}")
+            case TrialStarted():
+                self._stages, self._stage_share = [], ""
+            case StageStarted():
+                self._stages.append(event.stage)
+                self._stage_share = ""
+            case StageProgress():
+                self._stage_share = f" {event.done}/{event.total}"
+            case StageFinished():
+                self._stages[-1:] = [f"{event.stage} {'from cache' if event.cached else f'{event.seconds:.1f} s'}"]
+
+    def render(self) -> RenderableType:
+        """The screen as it stands."""
+        parts: list[RenderableType] = []
+        results = self._fold.results
+        if results is not None:
+            recent = results.records[-LARGEST_TABLE_ROWS:]
+            shown = Results(**{**vars(results), "records": recent})
+            parts.append(rich_table(shown, width=console.err.width))
+        parts.append(self._status())
+        return Group(*parts)
+
+    def _status(self) -> Text:
+        started, running = self._fold.started, self._fold.running
+        elapsed = time.strftime("%M:%S", time.gmtime(time.monotonic() - self._since))
+        total = started.trials if started else "?"
+        text = Text(f"{len(self._fold.records)}/{total} trials · {elapsed}", style="bold")
+        chain = " ▸ ".join(self._stages)
+        if running is not None:
+            text.append(f"\n▶ trial {running.number}: {running.recipe}\n  ", style="cyan")
+            text.append(f"{chain}{self._stage_share}", style="dim")
+        elif started is not None:
+            text.append(f"\n▶ {chain or 'starting'}{self._stage_share}", style="cyan")
+        text.append("\nCtrl-C stops and keeps everything", style="dim")
+        return text
+
+
+@contextmanager
+def stage_progress(title: str) -> Iterator[Callable[[JobProgress], None]]:
+    """Show the stages of single jobs; gives the function that takes their progress."""
+    if not console.err.is_terminal:
+        console.say(title)
+
+        def tell(message: JobProgress) -> None:
+            if isinstance(message, StageEnded):
+                console.say(f"    {message.time.stage} {message.time.seconds:.1f} s")
+
+        yield tell
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console.err, transient=True) as progress:
+        row = progress.add_task(title, total=None)
+
+        def show(message: JobProgress) -> None:
+            match message:
+                case StageBegan():
+                    progress.update(row, description=f"{title}: {message.stage}", completed=0, total=None)
+                case StageMoved():
+                    progress.update(row, completed=message.done, total=message.total)
+
+        yield show
