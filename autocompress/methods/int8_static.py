@@ -25,9 +25,9 @@ class Int8Static(Step, tag="int8_static"):
     summary = "Int8 weights and activations, ranges calibrated on data"
     needs_calibration = True
 
-    calibration: Annotated[
-        Literal["minmax", "entropy", "percentile"], Choice("minmax", "entropy", "percentile")
-    ] = "minmax"
+    calibration: Annotated[Literal["minmax", "entropy", "percentile"], Choice("minmax", "entropy", "percentile")] = (
+        "minmax"
+    )
     percentile: Annotated[
         float, Field(ge=90, le=100), Choice(99.9, 99.99, 99.999), When("calibration", "percentile")
     ] = 99.99

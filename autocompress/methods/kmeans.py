@@ -16,7 +16,10 @@ from autocompress.recipe import Choice, Phase, Step
 if TYPE_CHECKING:
     from torch import Tensor
 
-N_BINS = 4096
+Doubles = npt.NDArray[np.float64]
+
+N_COARSE_BINS = 4096
+N_FINE_BINS = 65536
 N_REFINEMENTS = 2
 
 
@@ -28,7 +31,7 @@ class KMeans(Step, tag="kmeans"):
     ``all`` weights, embeddings included (half of a small text model).
 
     Source: Han et al. 2016, Deep Compression, arXiv:1510.00149, section 3; the optimal clustering is Wang & Song 2011,
-    Ckmeans.1d.dp, The R Journal 3/2, on a histogram of 4096 bins.
+    Ckmeans.1d.dp, The R Journal 3/2, on a histogram.
     """
 
     phase = Phase.CLUSTER
@@ -67,65 +70,66 @@ class KMeans(Step, tag="kmeans"):
 
     def _encode(self, weight: Weight, values: Tensor, pruned: Encoding | None) -> Encoding:
         """Cluster ``values``, shape (1, n)."""
-        centroids = optimal_centroids(values.flatten(), self.n_centroids)
-        indices = _nearest(values, centroids).byte().cpu().numpy()
-        book = centroids.cpu().numpy()
+        assigned, book = cluster(values, self.n_centroids)
+        indices = assigned.cpu().numpy()
         if isinstance(pruned, Sparse):
             return Sparse(pruned.mask, Codebook(indices, book))
         fact = weight.fact
         return Codebook(indices.reshape(fact.out_features, fact.in_features), book)
 
 
-def optimal_centroids(values: Tensor, n_centroids: int) -> Tensor:
-    """At most ``n_centroids`` centroids of flat ``values``, ascending, by least squares; fewer if fewer are distinct.
+def cluster(values: Tensor, n_centroids: int) -> tuple[Tensor, npt.NDArray[np.float32]]:
+    """The index of each value's centroid (uint8, the shape of ``values``), and the ascending centroids.
 
-    The clustering is optimal on a histogram; what the bins blur is made good by Lloyd's iterations on the values.
+    Least squares: the clustering is optimal on a coarse histogram, and Lloyd's iterations on a fine one make good what
+    the coarse bins blurred. There are fewer than ``n_centroids`` centroids where fewer values are distinct.
     """
     import torch
 
     low, high = values.min(), values.max()
-    span = torch.clamp(high - low, min=torch.finfo(torch.float32).tiny)
-    bins = ((values - low) / span * (N_BINS - 1)).round().long()
-    counts = torch.bincount(bins, minlength=N_BINS)
+    bin_width = torch.clamp((high - low) / (N_FINE_BINS - 1), min=torch.finfo(torch.float32).tiny)
+    bins = ((values - low) / bin_width).round_().int()
+    flat = bins.flatten()
     # float64: a sum of millions of float32 values would lose digits.
-    sums = torch.bincount(bins, weights=values.double(), minlength=N_BINS)
+    counts = torch.bincount(flat, minlength=N_FINE_BINS).double().cpu().numpy()
+    sums = torch.bincount(flat, weights=values.flatten().double(), minlength=N_FINE_BINS).cpu().numpy()
     filled = counts > 0
-    weights = counts[filled].double().cpu().numpy()
-    means = sums[filled].cpu().numpy() / weights
-    centroids = torch.from_numpy(_cluster(means, weights, n_centroids)).float().to(values.device)
+    points, weights = sums[filled] / counts[filled], counts[filled]
+    centroids = _optimal_centroids(*_coarsened(sums, counts), n_centroids)
     for _ in range(N_REFINEMENTS):
-        centroids = _cluster_means(values, centroids)
-    return centroids
+        centroids = _cluster_means(points, weights, _nearest(points, centroids))
+    index_of_bin = np.zeros(N_FINE_BINS, np.uint8)
+    index_of_bin[filled] = _nearest(points, centroids)
+    return torch.from_numpy(index_of_bin).to(values.device)[bins], centroids.astype(np.float32)
 
 
-def _cluster(
-    points: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], n_clusters: int
-) -> npt.NDArray[np.float64]:
-    """The exact optimum for weighted points in ascending order: the means of their clusters."""
-    if len(points) <= n_clusters:
+def _coarsened(sums: Doubles, counts: Doubles) -> tuple[Doubles, Doubles]:
+    """Means and weights of the filled coarse bins; all fine ones where they are few enough."""
+    if np.count_nonzero(counts) > N_COARSE_BINS:
+        sums, counts = (array.reshape(N_COARSE_BINS, -1).sum(axis=1) for array in (sums, counts))
+    filled = counts > 0
+    return sums[filled] / counts[filled], counts[filled]
+
+
+def _optimal_centroids(points: Doubles, weights: Doubles, n_centroids: int) -> Doubles:
+    """The exact optimum for weighted points in ascending order."""
+    if len(points) <= n_centroids:
         return points
     import ckwrap
 
-    labels = np.asarray(ckwrap.ckmeans(points, n_clusters, weights=weights).labels)
+    return _cluster_means(points, weights, np.asarray(ckwrap.ckmeans(points, n_centroids, weights=weights).labels))
+
+
+def _cluster_means(points: Doubles, weights: Doubles, labels: npt.NDArray[np.intp]) -> Doubles:
+    """The weighted mean of each cluster, ascending; a cluster without points goes."""
     totals = np.bincount(labels, weights=weights)
-    return np.sort(np.bincount(labels, weights=weights * points)[totals > 0] / totals[totals > 0])
+    sums = np.bincount(labels, weights=weights * points)
+    return np.sort(sums[totals > 0] / totals[totals > 0])
 
 
-def _cluster_means(values: Tensor, centroids: Tensor) -> Tensor:
-    """One of Lloyd's iterations: the mean of the values nearest to each centroid; a centroid without any goes."""
-    import torch
-
-    labels = _nearest(values, centroids)
-    counts = torch.bincount(labels, minlength=len(centroids))
-    sums = torch.bincount(labels, weights=values.double(), minlength=len(centroids))
-    return (sums[counts > 0] / counts[counts > 0]).float()
-
-
-def _nearest(values: Tensor, centroids: Tensor) -> Tensor:
-    """Index of the nearest centroid for each value; the centroids ascend."""
-    import torch
-
-    return torch.bucketize(values, (centroids[1:] + centroids[:-1]) / 2)
+def _nearest(points: Doubles, centroids: Doubles) -> npt.NDArray[np.intp]:
+    """Index of the nearest of the ascending centroids for each point."""
+    return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, points)
 
 
 def _mask(encoding: Encoding | None, matrix: Tensor) -> Tensor | None:

@@ -182,9 +182,7 @@ def _hugging_face(folder: Path, tensors: dict[str, Tensor]) -> nn.Module:
         None, config=config, state_dict=tensors, dtype=config.dtype, output_loading_info=True
     )
     if report["missing_keys"]:
-        raise ModelError(
-            f"the weight {sorted(report['missing_keys'])[0]} is missing", where=str(folder / WEIGHTS_FILE)
-        )
+        raise ModelError(f"the weight {sorted(report['missing_keys'])[0]} is missing", where=str(folder / WEIGHTS_FILE))
     if (folder / GENERATION_FILE).exists():
         module.generation_config = transformers.GenerationConfig.from_pretrained(folder)
     return module  # type: ignore[no-any-return]

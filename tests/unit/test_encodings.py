@@ -1,0 +1,95 @@
+"""Encodings: what is packed comes back, and takes the bytes that arithmetic says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from autocompress.encodings import (
+    Codebook,
+    Dense,
+    Encoding,
+    GroupedIntegers,
+    Sparse,
+    encoding_from_parts,
+    pack_bits,
+    packed_length,
+    unpack_bits,
+)
+from autocompress.model_state import pack_encodings, unpack_encodings
+
+
+@given(st.integers(1, 8), st.lists(st.integers(0, 255), max_size=70))
+def test_packed_codes_come_back_and_leave_no_gaps(bits: int, values: list[int]) -> None:
+    codes = np.array([value % 2**bits for value in values], np.uint8)
+    packed = pack_bits(codes, bits)
+    assert len(packed) == packed_length(len(codes), bits)
+    assert np.array_equal(unpack_bits(packed, bits, len(codes)), codes)
+
+
+def test_the_first_code_lies_in_the_lowest_bits() -> None:
+    assert pack_bits(np.array([1, 2], np.uint8), 4).tolist() == [0x21]
+
+
+@st.composite
+def encodings(draw: st.DrawFn) -> Encoding:
+    rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 40))
+    floats = st.floats(-100, 100, width=16)
+    kind = draw(st.sampled_from(["dense", "integers", "codebook", "sparse"]))
+    if kind == "dense":
+        return Dense(draw(hnp.arrays(np.float32, (rows, columns), elements=st.floats(-1e3, 1e3, width=32))))
+    if kind == "integers":
+        bits, group_size = draw(st.sampled_from([2, 3, 4, 8])), draw(st.integers(1, 16))
+        codes = st.integers(0, 2**bits - 1)
+        groups = (rows, -(-columns // group_size))
+        zeros = draw(st.none() | hnp.arrays(np.uint8, groups, elements=codes))
+        scales = draw(hnp.arrays(np.float16, groups, elements=floats))
+        return GroupedIntegers(
+            draw(hnp.arrays(np.uint8, (rows, columns), elements=codes)), bits, group_size, scales, zeros
+        )
+    centroids = draw(hnp.arrays(np.float32, st.integers(1, 20), elements=floats))
+    if kind == "codebook":
+        indices = hnp.arrays(np.uint8, (rows, columns), elements=st.integers(0, len(centroids) - 1))
+        return Codebook(draw(indices), centroids)
+    mask = draw(hnp.arrays(np.bool_, (rows, columns)))
+    indices = hnp.arrays(np.uint8, (1, int(mask.sum())), elements=st.integers(0, len(centroids) - 1))
+    return Sparse(mask, Codebook(draw(indices), centroids))
+
+
+@given(encodings())
+def test_header_and_parts_make_the_same_encoding_again(encoding: Encoding) -> None:
+    again = encoding_from_parts(encoding.header(), encoding.parts())
+    assert again.shape == encoding.shape
+    assert np.array_equal(again.decode(), encoding.decode())
+
+
+@given(encodings(), encodings())
+def test_encodings_packed_together_come_apart_again(first: Encoding, second: Encoding) -> None:
+    parts, headers = pack_encodings({"layer.1.weight": first, "layer.10.weight": second})
+    again = unpack_encodings({**parts, "layer.1.bias": np.zeros(3)}, headers)
+    assert np.array_equal(again["layer.1.weight"].decode(), first.decode())
+    assert np.array_equal(again["layer.10.weight"].decode(), second.decode())
+
+
+@given(encodings())
+def test_half_precision_never_takes_more_bytes(encoding: Encoding) -> None:
+    assert encoding.with_float16().packed_bytes <= encoding.packed_bytes
+
+
+def test_packed_bytes_are_what_arithmetic_says() -> None:
+    codes = np.zeros((10, 100), np.uint8)
+    scales = np.ones((10, 4), np.float16)
+    assert GroupedIntegers(codes, 4, 32, scales).packed_bytes == 500 + 80
+    assert GroupedIntegers(codes, 4, 32, scales, np.zeros((10, 4), np.uint8)).packed_bytes == 500 + 80 + 20
+    assert Codebook(codes, np.zeros(16, np.float32)).packed_bytes == 500 + 64
+    mask = np.arange(1000).reshape(10, 100) % 2 == 0
+    assert Sparse(mask, Dense(np.ones((1, 500), np.float32))).packed_bytes == 125 + 2000
+
+
+def test_a_missing_part_is_named() -> None:
+    _, headers = pack_encodings({"w": Codebook(np.zeros((2, 2), np.uint8), np.zeros(2, np.float32))})
+    with pytest.raises(ValueError, match=r"'(indices|centroids)' of w"):
+        unpack_encodings({}, headers)

@@ -1,0 +1,255 @@
+"""The PyTorch format: files as small as arithmetic says, and models that compute the same when loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from tiny_models import MODELS, bert, compressed, output_of, resnet, step_context
+
+import autocompress
+from autocompress.compressible import CompressibleModel
+from autocompress.errors import ModelError, Unsupported
+from autocompress.formats.pytorch import PyTorchFormat
+from autocompress.methods.int8_static import Int8Static
+from autocompress.model_state import facts_of
+from autocompress.spec import ModelSpec
+
+CODED = [
+    ["magnitude"],
+    [{"magnitude": {"sparsity": 0.5}}, {"kmeans": {"n_centroids": 16}}],
+    [{"kmeans": {"n_centroids": 32}}, "fp16"],
+    [{"rtn": {"group_size": 16}}],
+    [{"rtn": {"group_size": 16, "bits": 3, "symmetric": False}}],
+    ["int8_weight_only"],
+]
+DENSE = [[], ["fp16"], ["bf16"]]
+
+
+def exported(model: CompressibleModel, folder: Path) -> str:
+    folder.mkdir(exist_ok=True)
+    return PyTorchFormat().export(model, folder, step_context(model.module, folder.parent))
+
+
+def data_bytes(file: Path) -> int:
+    """Bytes of a safetensors file without its header."""
+    with file.open("rb") as stream:
+        return file.stat().st_size - 8 - int.from_bytes(stream.read(8), "little")
+
+
+@pytest.mark.parametrize("steps", CODED + DENSE, ids=str)
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_loaded_computes_what_was_exported(name: str, steps: list, tmp_path: Path) -> None:
+    build, inputs = MODELS[name]
+    model = compressed(build({}), tmp_path, *steps)
+    exported(model, tmp_path / "out")
+    runner = PyTorchFormat().load(tmp_path / "out", "cpu", 1)
+    found = next(iter(runner.forward(inputs).values()))
+    np.testing.assert_array_equal(found, output_of(model.module, inputs))
+
+
+@pytest.mark.parametrize("steps", [*DENSE, ["ffn_width"], ["ffn_width", "fp16"]], ids=str)
+@pytest.mark.parametrize("name", MODELS)
+def test_plain_from_pretrained_loads_a_dense_model(name: str, steps: list, tmp_path: Path) -> None:
+    build, inputs = MODELS[name]
+    if name == "resnet" and "ffn_width" in steps:
+        pytest.skip("a ResNet has no feed-forward width")
+    model = compressed(build({}), tmp_path, *steps)
+    exported(model, tmp_path / "out")
+    assert not (tmp_path / "out" / "autocompress.json").exists()
+    loaded = type(model.module).from_pretrained(tmp_path / "out", dtype="auto").eval()
+    assert next(loaded.parameters()).dtype == next(model.module.parameters()).dtype
+    np.testing.assert_array_equal(output_of(loaded, inputs), output_of(model.module, inputs))
+
+
+@pytest.mark.parametrize("steps", CODED + DENSE, ids=str)
+def test_the_file_has_the_bytes_that_arithmetic_predicts(steps: list, tmp_path: Path) -> None:
+    model = compressed(bert(), tmp_path, *steps)
+    exported(model, tmp_path / "out")
+    coded = sum(encoding.packed_bytes for encoding in model.encodings.values())
+    dense = sum(t.nbytes for name, t in model.module.state_dict().items() if name not in model.encodings)
+    assert data_bytes(tmp_path / "out" / "model.safetensors") == coded + dense
+
+
+@pytest.mark.parametrize(
+    ("steps", "bits"),
+    [
+        ([{"magnitude": {"sparsity": 0.5}}], 1 + 16),
+        ([{"magnitude": {"sparsity": 0.5}}, {"kmeans": {"n_centroids": 16, "scope": "layers"}}], 1 + 2),
+        ([{"kmeans": {"n_centroids": 16, "scope": "layers"}}], 4),
+        ([{"kmeans": {"n_centroids": 64, "scope": "layers"}}], 6),
+        ([{"rtn": {"bits": 4, "group_size": 128, "scope": "layers"}}], 4 + 16 / 128),
+        ([{"rtn": {"bits": 3, "group_size": 32, "symmetric": False, "scope": "layers"}}], 3 + 16 / 32 + 3 / 32),
+        ([{"int8_weight_only": {"scope": "layers"}}], 8 + 32 / 384),
+    ],
+    ids=str,
+)
+def test_a_real_model_shrinks_to_so_many_bits_per_weight(
+    steps: list, bits: float, assets: Path, tmp_path: Path
+) -> None:
+    folder = assets / "models" / "minilm-sst2"
+    module = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    n_coded = sum(weight.fact.n_elements for weight in CompressibleModel(module).weights("linear"))
+    n_dense = sum(parameter.numel() for parameter in module.parameters()) - n_coded
+    exported(compressed(module, tmp_path, *steps), tmp_path / "out")
+    size_bytes = sum(file.stat().st_size for file in (tmp_path / "out").iterdir())
+    predicted = n_coded * bits / 8 + n_dense * 4
+    # What arithmetic leaves out: headers, codebooks, the narrower scales of the wide layers.
+    assert 0 <= (size_bytes - predicted) / predicted < 0.001 or abs(size_bytes - predicted) < 40_000
+
+
+def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        exported(compressed(bert(), tmp_path, "magnitude", "kmeans"), tmp_path / folder)
+    for file in (tmp_path / "first").iterdir():
+        assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
+
+
+def test_a_shared_weight_is_stored_once(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    module = MODELS["llama"][0]({})
+    exported(CompressibleModel(module), tmp_path / "out")
+    with safe_open(tmp_path / "out" / "model.safetensors", "numpy") as file:
+        assert "lm_head.weight" not in set(file.keys())
+
+
+@pytest.mark.parametrize("name", ["llama", "whisper"])
+def test_decoding_is_that_of_the_model(name: str, tmp_path: Path) -> None:
+    build, inputs = MODELS[name]
+    inputs = {key: array for key, array in inputs.items() if key != "decoder_input_ids"}
+    module = build({})
+    exported(CompressibleModel(module), tmp_path / "out")
+    runner = PyTorchFormat().load(tmp_path / "out", "cpu", 1)
+    tensors = {key: torch.from_numpy(array) for key, array in inputs.items()}
+    expected = module.generate(**tensors, max_new_tokens=5, min_new_tokens=5, do_sample=False)
+    found = runner.generate(inputs, max_new_tokens=5, min_new_tokens=5)
+    assert np.array_equal(found, expected.numpy())
+
+
+def test_a_model_that_does_not_generate_says_so(tmp_path: Path) -> None:
+    exported(CompressibleModel(resnet()), tmp_path / "out")
+    runner = PyTorchFormat().load(tmp_path / "out", "cpu", 1)
+    with pytest.raises(NotImplementedError):
+        runner.generate(MODELS["resnet"][1], 4)
+
+
+def test_load_gives_a_module_to_use(tmp_path: Path) -> None:
+    model = compressed(bert(), tmp_path, "kmeans")
+    exported(model, tmp_path / "out")
+    module = autocompress.load(tmp_path / "out")
+    assert isinstance(module, transformers.BertForSequenceClassification)
+    inputs = MODELS["bert"][1]
+    np.testing.assert_array_equal(output_of(module, inputs), output_of(model.module, inputs))
+
+
+def test_the_kernel_says_what_computes(tmp_path: Path) -> None:
+    assert exported(compressed(bert(), tmp_path), tmp_path / "a") == "float32"
+    assert exported(compressed(bert(), tmp_path, "bf16"), tmp_path / "b") == "bfloat16"
+    assert exported(compressed(bert(), tmp_path, "kmeans"), tmp_path / "c") == "float32 after unpacking at load"
+
+
+def test_a_damaged_folder_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no compressed model"):
+        autocompress.load(tmp_path)
+    exported(compressed(bert(), tmp_path, "kmeans"), tmp_path / "out")
+    weights = tmp_path / "out" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(ModelError, match="cannot be read"):
+        autocompress.load(tmp_path / "out")
+
+
+def test_a_missing_weight_is_named(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    exported(CompressibleModel(bert()), tmp_path / "out")
+    weights = tmp_path / "out" / "model.safetensors"
+    tensors = load_file(weights)
+    del tensors["classifier.bias"]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"classifier\.bias is missing"):
+        autocompress.load(tmp_path / "out")
+
+
+def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
+    exported(CompressibleModel(bert()), tmp_path / "out")
+    path = tmp_path / "out" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": ["os"]}))
+    with pytest.raises(ModelError, match="'os' is not part of transformers"):
+        autocompress.load(tmp_path / "out")
+
+
+def test_a_module_whose_code_would_be_lost_is_unsupported(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match="not part of transformers"):
+        exported(CompressibleModel(torch.nn.Sequential(torch.nn.Linear(2, 2))), tmp_path / "out")
+
+
+TASK_FILE = """
+import torch
+
+METRIC = "accuracy"
+
+
+def load_model(path):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten())
+
+
+def load_data():
+    return []
+
+
+def score(outputs, target):
+    return 1.0
+
+
+def forward(model, inputs):
+    return model(inputs["image"])
+"""
+
+
+@pytest.mark.parametrize("steps", [[], ["fp16"], [{"kmeans": {"n_centroids": 8}}]], ids=str)
+def test_a_model_of_ones_own_is_built_again_from_its_task_file(steps: list, tmp_path: Path) -> None:
+    from autocompress.tasks.own import Own
+
+    task_file = tmp_path / "task.py"
+    task_file.write_text(TASK_FILE)
+    module = Own().load_model(ModelSpec(path="any", task_file=str(task_file)))
+    module.autocompress_source = {"task": "own", "task_file": str(task_file), "path": "any"}
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn(parameter.shape) * 0.1)
+    model = compressed(module, tmp_path, *steps)
+    exported(model, tmp_path / "out")
+    inputs = {"image": np.random.default_rng(0).normal(size=(1, 1, 6, 6)).astype(np.float32)}
+    found = PyTorchFormat().load(tmp_path / "out", "cpu", 1).forward(inputs)["output"]
+    np.testing.assert_array_equal(found, output_of(model.module, inputs))
+
+
+def test_integer_activations_are_refused_with_the_format_that_has_them() -> None:
+    assert "onnx" in PyTorchFormat().refuses((Int8Static(),), facts_of(bert(), "any"), "cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("steps", CODED + DENSE, ids=str)
+def test_steps_and_runner_work_on_cuda(steps: list, tmp_path: Path) -> None:
+    from autocompress.recipe import steps_from_plain
+
+    module = bert().to("cuda")
+    model = CompressibleModel(module)
+    context = step_context(module, tmp_path, device="cuda")
+    for step in steps_from_plain(steps):
+        step.apply(model, context)
+    exported(model, tmp_path / "out")
+    inputs = MODELS["bert"][1]
+    on_gpu = PyTorchFormat().load(tmp_path / "out", "cuda", 1)
+    found = on_gpu.forward(inputs)["logits"]
+    on_gpu.synchronize()
+    on_gpu.close()
+    expected = PyTorchFormat().load(tmp_path / "out", "cpu", 1).forward(inputs)["logits"]
+    np.testing.assert_allclose(found, expected, atol=2e-2)
