@@ -99,18 +99,29 @@ def _as_written(limit: Limit | QualityLimit | None) -> str | None:
 _Written = PlainSerializer(_as_written, return_type=str | None)
 
 
-def _written_schema(*examples: str, or_null: bool = True) -> WithJsonSchema:
+def _written_schema(*types: str, examples: tuple[str, ...]) -> WithJsonSchema:
     """How editors are told of a value with a unit."""
-    return WithJsonSchema({"type": ["string", "number", *(["null"] if or_null else [])], "examples": list(examples)})
+    return WithJsonSchema({"type": ["string", *types], "examples": list(examples)})
 
 
-ByteLimit = Annotated[Limit | None, BeforeValidator(parse_byte_limit), _Written, _written_schema("25MB", "0.3x")]
-LatencyLimit = Annotated[Limit | None, BeforeValidator(parse_latency_limit), _Written, _written_schema("20ms", "0.5x")]
-DropLimit = Annotated[
-    QualityLimit | None, BeforeValidator(QualityLimit.parse), _Written, _written_schema("1%", "1pp", "0.01")
+ByteLimit = Annotated[
+    Limit | None, BeforeValidator(parse_byte_limit), _Written, _written_schema("null", examples=("25MB", "0.3x"))
 ]
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0), _written_schema("512MiB", "5GB", or_null=False)]
-Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0), _written_schema("90s", "2h", or_null=False)]
+LatencyLimit = Annotated[
+    Limit | None, BeforeValidator(parse_latency_limit), _Written, _written_schema("null", examples=("20ms", "0.5x"))
+]
+DropLimit = Annotated[
+    QualityLimit | None,
+    BeforeValidator(QualityLimit.parse),
+    _Written,
+    _written_schema("number", "null", examples=("1%", "1pp", "0.01")),
+]
+Bytes = Annotated[
+    int, BeforeValidator(parse_bytes), Field(gt=0), _written_schema("integer", examples=("512MiB", "5GB"))
+]
+Seconds = Annotated[
+    float, BeforeValidator(parse_seconds), Field(gt=0), _written_schema("number", examples=("90s", "2h"))
+]
 
 
 class ModelSpec(Frozen):

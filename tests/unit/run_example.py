@@ -6,6 +6,7 @@ from typing import Any
 
 from autocompress.facts import ModelFacts
 from autocompress.jobs import Prepared
+from autocompress.objectives import pareto_front
 from autocompress.recipe import Recipe, steps_from_plain
 from autocompress.records import (
     Artifact,
@@ -23,6 +24,7 @@ from autocompress.records import (
     TrialRecord,
     Vram,
 )
+from autocompress.report.results import Results
 from autocompress.spec import Constraints
 
 ORIGINAL_BYTES = 90_867_952
@@ -168,3 +170,9 @@ def prepared() -> Prepared:
         metric_is_rate=True,
         environment=ENVIRONMENT,
     )
+
+
+def example_results() -> Results:
+    """The example run with its verdicts."""
+    records = example_records()
+    return Results(records, pareto_front(records, records[0]), CONSTRAINTS, records[0], best=2, certificate=CERTIFICATE)

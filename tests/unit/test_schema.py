@@ -72,7 +72,7 @@ def test_a_spec_takes_limits_as_people_write_them() -> None:
     spec: dict[str, Any] = {
         "model": {"path": "m"},
         "data": {"path": "d.csv", "fractions": [0.2, 0.4, 0.4]},
-        "constraints": {"quality_drop": "1%", "size": "0.3x", "ram": 2_000_000, "latency": None},
+        "constraints": {"quality_drop": "1%", "size": "0.3x", "ram": "2000000B", "latency": None},
         "budget": {"trials": 20, "timeout": "2h", "trial_memory": "2GiB"},
         "space": {"methods": ["rtn"], "formats": None},
     }

@@ -1,0 +1,69 @@
+"""Figures as text: three significant figures, units that people use, and a dash for what was not measured."""
+
+from __future__ import annotations
+
+import math
+
+from autocompress.records import Estimate
+
+NOT_MEASURED = "–"
+MINUS = "\N{MINUS SIGN}"
+BYTES_PER_MB = 10**6
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number to so many significant figures, without an exponent: ``0.254``, ``5.52``, ``17700``."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else f"{MINUS}∞" if value < 0 else "not a number"
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
+    rounded = round(value, digits - 1 - magnitude)
+    if rounded and math.floor(math.log10(abs(rounded))) > magnitude:
+        magnitude += 1
+    text = f"{abs(rounded):.{max(0, digits - 1 - magnitude)}f}"
+    return f"{MINUS}{text}" if rounded < 0 else text
+
+
+def megabytes(size_bytes: float | None) -> str:
+    """Bytes in MB (10^6), without the unit."""
+    return NOT_MEASURED if size_bytes is None else significant(size_bytes / BYTES_PER_MB)
+
+
+def ratio(value: float | None, digits: int = 3) -> str:
+    """A multiple of the original's figure: ``0.254×``."""
+    return NOT_MEASURED if value is None else f"{significant(value, digits)}×"
+
+
+def milliseconds(value_ms: float | None) -> str:
+    """Milliseconds, without the unit."""
+    return NOT_MEASURED if value_ms is None else significant(value_ms)
+
+
+def signed(value: float, *, points: bool) -> str:
+    """A difference of the metric with its sign: percentage points to a tenth, or three significant figures."""
+    if not points:
+        text = significant(value, 3)
+        return f"+{text}" if value > 0 else text
+    text = f"{abs(value) * 100:.2f}" if 0 < abs(value) < 0.0005 else f"{abs(value) * 100:.1f}"
+    sign = "" if float(text) == 0 else "+" if value > 0 else MINUS
+    return f"{sign}{text}"
+
+
+def interval(estimate: Estimate, *, points: bool) -> str:
+    """``−0.3 pp [−0.9, +0.3]``."""
+    unit = " pp" if points else ""
+    low, high = signed(estimate.low, points=points), signed(estimate.high, points=points)
+    return f"{signed(estimate.value, points=points)}{unit} [{low}, {high}]"
+
+
+def metric(value: float | None, *, is_rate: bool) -> str:
+    """A metric's value: rates to four decimals at most, others to three significant figures."""
+    if value is None:
+        return NOT_MEASURED
+    return f"{value:.4f}" if is_rate and math.isfinite(value) else significant(value)
+
+
+def percent(share: float) -> str:
+    """A share as ``24 %``; below ten percent with one decimal."""
+    return f"{share * 100:.1f} %" if abs(share) < 0.0995 else f"{significant(share * 100, 3).split('.')[0]} %"

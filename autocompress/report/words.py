@@ -1,0 +1,278 @@
+"""Sentences about trials: what was done, what it gave, what limit it broke, why it failed, and what looks odd."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from autocompress import objectives
+from autocompress.recipe import Phase, Recipe, Step
+from autocompress.records import Measurement, Quality, Status, TrialRecord
+from autocompress.report.numbers import interval, megabytes, milliseconds, percent, ratio, significant
+from autocompress.report.results import Results
+from autocompress.spec import Limit, QualityLimit
+
+ENDINGS = {
+    Status.RUNNING: "is running",
+    Status.COMPLETE: "was measured",
+    Status.UNSUPPORTED: "cannot be done",
+    Status.FAILED: "failed",
+    Status.OUT_OF_MEMORY: "ran out of memory",
+    Status.TIMED_OUT: "took too long",
+    Status.CRASHED: "crashed",
+    Status.CANCELLED: "was cancelled",
+}
+NOUNS = {Phase.PRUNE: " pruning", Phase.DISTIL: " distillation", Phase.CLUSTER: " clustering", Phase.QUANTIZE: ""}
+GROWTH_WORTH_A_WORD = 1.05
+"""RAM differs by a few percent from process to process."""
+
+
+def step_in_words(step: Step) -> str:
+    """``30 % magnitude pruning``, ``4-bit rtn (group size 64)``: knobs at their defaults are left out."""
+    knobs = step.model_dump()
+    lead = ""
+    if "sparsity" in knobs:
+        lead = f"{percent(knobs.pop('sparsity'))} "
+    elif "bits" in knobs:
+        lead = f"{knobs.pop('bits')}-bit "
+    fields = type(step).model_fields
+    told = [
+        _knob_in_words(name, value)
+        for name, value in knobs.items()
+        if step.is_active(name) and (value != fields[name].default or name.startswith("n_"))
+    ]
+    tail = f" ({', '.join(told)})" if told else ""
+    return f"{lead}{step.tag.replace('_', ' ')}{NOUNS[step.phase]}{tail}"
+
+
+def _knob_in_words(name: str, value: Any) -> str:
+    words = name.replace("_", " ")
+    if isinstance(value, bool):
+        return words if value else f"not {words}"
+    if isinstance(value, float) and 0 < value < 1:
+        return f"{words} {percent(value)}"
+    return f"{value} {words[2:]}" if name.startswith("n_") else f"{words} {value}"
+
+
+def recipe_in_words(recipe: Recipe) -> str:
+    """The steps in order: ``30 % magnitude pruning, then int8 dynamic``."""
+    return ", then ".join(step_in_words(step) for step in recipe.steps) or "no compression"
+
+
+def method_in_words(record: TrialRecord, results: Results) -> str:
+    """The steps in order; the original and its uncompressed exports are called what they are."""
+    if record.recipe.steps:
+        return recipe_in_words(record.recipe)
+    return "original" if record.number == results.baseline.number else "export only"
+
+
+def trial_in_words(record: TrialRecord, results: Results) -> str:
+    """One line: what was done, and what it gave against the original."""
+    name = f"trial {record.number}: {method_in_words(record, results)}, as {record.recipe.format}"
+    if not record.measurement:
+        return f"{name}: {ENDINGS[record.status]}"
+    figures = record.measurement
+    size, faster = objectives.size_ratio(record, results.baseline), objectives.speedup(record)
+    told = [
+        f"{ratio(size)} the size" if size is not None else "size not measured",
+        f"{ratio(faster)} as fast" if faster is not None else "speed not measured",
+        quality_change(figures.quality, results) if figures.quality else "quality not measured",
+    ]
+    return f"{name}: {', '.join(told)}"
+
+
+def quality_change(quality: Quality, results: Results) -> str:
+    """How the metric moved, with its interval: ``accuracy −0.3 pp [−0.9, +0.3]``."""
+    drop = quality.drop
+    change = drop
+    if quality.higher_is_better:
+        change = drop.model_copy(update={"value": -drop.value, "low": -drop.high, "high": -drop.low})
+    return f"{quality.metric} {interval(change, points=results.metric_is_rate)}"
+
+
+def violations_in_words(record: TrialRecord, results: Results) -> tuple[str, ...]:
+    """One sentence part for each limit that the trial breaks: ``size 0.31× exceeds 0.25× by 24 %``."""
+    broken = {name: excess for name, excess in record.violations.items() if excess > 0}
+    return tuple(_violation(name, excess, record, results) for name, excess in broken.items())
+
+
+def _violation(name: str, excess: float, record: TrialRecord, results: Results) -> str:
+    limit = getattr(results.constraints, name)
+    word = limit_name(name)
+    figure = _figure(name, limit, record, results)
+    if figure is None:
+        return f"{word} was not measured, so the limit of {limit_in_words(limit)} is not shown to be kept"
+    by = f" by {percent(excess)}" if limit.bound > 0 else ""
+    return f"{word} {figure} exceeds {limit_in_words(limit)}{by}"
+
+
+def limit_name(name: str) -> str:
+    """A constraint's name as people say it."""
+    return {"quality_drop": "quality drop", "ram": "RAM", "vram": "VRAM"}.get(name, name)
+
+
+def limit_in_words(limit: Limit | QualityLimit) -> str:
+    """A limit as it was written, with a space before its unit: ``25 MB``, ``0.3×``, ``1 pp``."""
+    if isinstance(limit, Limit) and limit.relative:
+        return limit.written.lower().replace("x", "×")
+    return re.sub(r"(?<=[0-9.])(?=[a-zA-Zµ%])", " ", limit.written)
+
+
+def _figure(name: str, limit: Limit | QualityLimit, record: TrialRecord, results: Results) -> str | None:
+    """The trial's figure in the same terms as the limit; None where it was not measured."""
+    figures, original = record.measurement or Measurement(), results.baseline.measurement or Measurement()
+    if isinstance(limit, QualityLimit):
+        if not figures.quality:
+            return None
+        drop = figures.quality.relative_drop if limit.relative else figures.quality.drop
+        if limit.relative:
+            return f"{significant(drop.value * 100)} %"
+        return f"{significant(drop.value * 100)} pp" if limit.in_points else significant(drop.value)
+    if name == "latency":
+        if not figures.latency:
+            return None
+        return (
+            ratio(1 / figures.latency.speedup.value) if limit.relative else f"{milliseconds(figures.latency.p50_ms)} ms"
+        )
+    mine, its = _bytes(name, figures), _bytes(name, original)
+    if mine is None or (limit.relative and not its):
+        return None
+    return ratio(mine / its) if limit.relative and its else f"{megabytes(mine)} MB"
+
+
+def _bytes(name: str, figures: Measurement) -> int | None:
+    if name == "size":
+        return figures.size_bytes
+    if name == "ram":
+        return figures.ram.peak_bytes if figures.ram else None
+    return objectives.vram_bytes(figures)
+
+
+def limits_in_words(results: Results) -> tuple[str, ...]:
+    """Each limit of the search: ``size ≤ 0.25×``."""
+    limits = {name: getattr(results.constraints, name) for name in type(results.constraints).model_fields}
+    return tuple(f"{limit_name(name)} ≤ {limit_in_words(limit)}" for name, limit in limits.items() if limit)
+
+
+def infeasible_in_words(results: Results, n_misses: int = 3) -> tuple[str, ...]:
+    """Why no trial kept every limit, and which came nearest."""
+    misses = objectives.nearest_misses(results.records, results.baseline)
+    if not misses:
+        return ("No trial kept every limit, because none could be measured.",)
+    binding = objectives.binding_constraint(misses)
+    told = []
+    if binding:
+        n_broken = sum(record.violations.get(binding, 0) > 0 for record in misses)
+        limit = limit_in_words(getattr(results.constraints, binding))
+        told.append(
+            f"No trial kept every limit; the binding one is {limit_name(binding)} ≤ {limit}, "
+            f"which {n_broken} of {len(misses)} measured recipes break."
+        )
+    told += [
+        f"Near miss: {trial_in_words(record, results)}; {', '.join(violations_in_words(record, results))}."
+        for record in misses[:n_misses]
+    ]
+    return tuple(told)
+
+
+def failure_in_words(record: TrialRecord) -> str:
+    """Why a trial gave no figures, and what would cure it."""
+    stage = f" during {record.error.stage}" if record.error and record.error.stage else ""
+    head = f"Trial {record.number} ({recipe_in_words(record.recipe)}, as {record.recipe.format})"
+    told = f"{head} {ENDINGS[record.status]}{stage}"
+    if not record.error:
+        return f"{told}."
+    remedy = f" {_sentence(record.error.remedy)}" if record.error.remedy else ""
+    return f"{told}: {_sentence(record.error.message)}{remedy}"
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def warnings_in_words(results: Results) -> tuple[str, ...]:
+    """What a reader of the table should not overlook, each with its reason."""
+    return tuple(
+        warning
+        for record in results.records
+        if record.measurement and record.number != results.baseline.number
+        for warning in _warnings(record, results)
+    )
+
+
+def _warnings(record: TrialRecord, results: Results) -> Iterator[str]:
+    for step in record.recipe.steps:
+        without = results.counterpart(record, step.tag)
+        if without is None:
+            continue
+        if step.phase is Phase.PRUNE:
+            yield from _pruned_in_vain(record, without, step)
+        if step.phase is Phase.QUANTIZE:
+            yield from _slower_than_float(record, without, step)
+    yield from _grown(record, results)
+    latency = record.measurement.latency if record.measurement else None
+    if latency and latency.contended:
+        load = f" (load {significant(latency.load_average)})" if latency.load_average is not None else ""
+        yield (
+            f"Trial {record.number} was timed while the machine was busy{load}: its speed-up lies between "
+            f"{ratio(latency.speedup.low)} and {ratio(latency.speedup.high)}; measure again on a quiet machine."
+        )
+
+
+def _pruned_in_vain(record: TrialRecord, without: TrialRecord, step: Step) -> Iterator[str]:
+    size, size_before = _sizes(record, without)
+    smaller = size is not None and size_before is not None and size < size_before * 0.99
+    latency, before = _latencies(record, without)
+    faster = latency is not None and before is not None and latency.low > before.high
+    losses = []
+    if size is not None and size_before is not None and not smaller:
+        losses.append(f"no smaller than trial {without.number} without it")
+    if latency is not None and before is not None and not faster:
+        losses.append("no faster" if losses else f"no faster than trial {without.number} without it")
+    if losses:
+        reason = {
+            2: "zeros are stored and multiplied like any other value, for this format's files and kernels are dense",
+            1: "the kernels are dense and multiply the zeros too"
+            if smaller
+            else "the file holds the zeros like others",
+        }[len(losses)]
+        yield f"Trial {record.number}: {step_in_words(step)} made the model {' and '.join(losses)}: {reason}."
+
+
+def _slower_than_float(record: TrialRecord, without: TrialRecord, step: Step) -> Iterator[str]:
+    latency, before = _latencies(record, without)
+    if latency and before and latency.high < before.low:
+        kernel = record.artifact.kernel if record.artifact else ""
+        reason = f"its weights are computed as {kernel}" if kernel else "the runtime has no fast kernel for it here"
+        yield (
+            f"Trial {record.number}: {step_in_words(step)} is slower than trial {without.number} without it "
+            f"({ratio(latency.value)} against {ratio(before.value)} the original's speed): {reason}."
+        )
+
+
+def _grown(record: TrialRecord, results: Results) -> Iterator[str]:
+    figures, original = record.measurement, results.baseline.measurement
+    if not figures or not original or not record.recipe.steps:
+        return
+    kernel = f" ({record.artifact.kernel})" if record.artifact and record.artifact.kernel else ""
+    if figures.ram and original.ram and figures.ram.peak_bytes > original.ram.peak_bytes * GROWTH_WORTH_A_WORD:
+        yield (
+            f"Trial {record.number} takes {megabytes(figures.ram.peak_bytes)} MB of RAM where the original takes "
+            f"{megabytes(original.ram.peak_bytes)} MB: the runtime holds more than the file's own bytes{kernel}."
+        )
+    if figures.size_bytes and original.size_bytes and figures.size_bytes > original.size_bytes:
+        yield (
+            f"Trial {record.number} is larger on disk than the original ({megabytes(figures.size_bytes)} MB against "
+            f"{megabytes(original.size_bytes)} MB): what it saves is not what this format stores{kernel}."
+        )
+
+
+def _sizes(record: TrialRecord, other: TrialRecord) -> tuple[int | None, int | None]:
+    return (record.measurement or Measurement()).size_bytes, (other.measurement or Measurement()).size_bytes
+
+
+def _latencies(record: TrialRecord, other: TrialRecord) -> Any:
+    mine, its = (record.measurement or Measurement()).latency, (other.measurement or Measurement()).latency
+    return mine and mine.speedup, its and its.speedup

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+from run_example import CONSTRAINTS, ORIGINAL_BYTES, example_records, example_results, measurement, trial
+
+from autocompress.records import Status, TrialError, TrialRecord
+from autocompress.report.results import Results
+from autocompress.report.table import Standing, csv_table, json_rows, legend, markdown_table, result_rows, rich_table
+
+RESULTS = example_results()
+
+
+def printed(results: Results, width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), legacy_windows=False)
+    console.print(rich_table(results, width))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_every_trial_has_a_row_that_says_how_it_stands() -> None:
+    standings = {row.trial: row.standing for row in result_rows(RESULTS)}
+    assert standings[0] is Standing.ORIGINAL
+    assert {number for number, kind in standings.items() if kind is Standing.FRONT} == RESULTS.front
+    assert standings[3] is Standing.FEASIBLE
+    assert standings[5] is Standing.VIOLATES
+    assert standings[8] is Standing.UNSUPPORTED
+    assert standings[9] is Standing.FAILED
+
+
+def test_what_was_not_measured_is_null_for_programs_and_a_dash_for_people() -> None:
+    rows = json_rows(RESULTS)
+    assert rows[10]["latency_ms"] is None
+    assert rows[10]["quality"] is None
+    assert rows[8]["size_bytes"] is None
+    line = next(line for line in markdown_table(RESULTS).splitlines() if line.startswith("| ⊘ "))
+    assert line.count("–") >= 7
+    assert "| 0 |" not in line
+
+
+def test_the_csv_holds_the_figures_in_full() -> None:
+    rows = list(csv.DictReader(io.StringIO(csv_table(RESULTS))))
+    assert len(rows) == len(RESULTS.records)
+    assert int(rows[2]["size_bytes"]) == round(ORIGINAL_BYTES * 0.254)
+    assert rows[10]["speedup"] == ""
+    assert float(rows[5]["quality_drop_high"]) == pytest.approx(0.04)
+    assert all(None not in row for row in rows)
+
+
+def test_the_json_rows_are_json() -> None:
+    assert json.loads(json.dumps(json_rows(RESULTS))) == json_rows(RESULTS)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    assert max(len(line.rstrip()) for line in printed(RESULTS, width).splitlines()) <= width
+
+
+def test_a_narrow_terminal_loses_memory_before_quality() -> None:
+    narrow, wide = printed(RESULTS, 80), printed(RESULTS, 160)
+    assert "RAM MB" in wide
+    assert "VRAM MB" in wide
+    assert "VRAM" not in narrow
+    assert all(header in narrow for header in ("size", "speed", "accuracy", "drop pp"))
+
+
+def test_the_best_trial_is_marked_without_colour() -> None:
+    assert " 2← " in printed(RESULTS, 120)
+    assert "**2←**" in markdown_table(RESULTS)
+    assert "← the best" in legend(result_rows(RESULTS))
+
+
+def test_each_device_has_a_latency_column_of_its_own() -> None:
+    original = trial(0, [], "pytorch", measurement(size=1))
+    figures = measurement(size=0.5, vram=2_000_000_000)
+    assert figures.latency is not None
+    on_gpu = figures.model_copy(update={"latency": figures.latency.model_copy(update={"clock": "device_events"})})
+    table = markdown_table(
+        Results((original, trial(1, ["fp16"], "pytorch", on_gpu)), frozenset(), CONSTRAINTS, original)
+    )
+    assert "| CPU ms | GPU ms |" in table
+    assert "| 2000 |" in table
+
+
+def test_markup_in_names_stays_text() -> None:
+    record = trial(1, [], "[red]|x", measurement(size=0.5))
+    results = Results((example_records()[0], record), frozenset(), CONSTRAINTS, example_records()[0])
+    assert "[red]|x" in printed(results, 120)
+    lines = markdown_table(results).splitlines()
+    assert "\\|x" in lines[3]
+
+
+def test_a_run_without_any_figures_still_has_a_table() -> None:
+    failed = trial(0, [], "pytorch", status=Status.CRASHED, error=TrialError(message="killed"))
+    table = markdown_table(Results((failed,), frozenset(), CONSTRAINTS, failed))
+    assert "| ! | 0 | original | pytorch |" in table
+
+
+def test_an_empty_run_has_an_empty_table() -> None:
+    nothing: tuple[TrialRecord, ...] = ()
+    results = Results(nothing, frozenset(), CONSTRAINTS, example_records()[0])
+    assert csv_table(results) == "trial\n"
+    assert printed(results, 80)
