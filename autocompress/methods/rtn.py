@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SMALLEST_NORMAL_FLOAT16 = 2.0**-14
+LARGEST_FLOAT16 = 65504
 
 
 class RoundToNearest(Step, tag="rtn"):
@@ -25,7 +26,8 @@ class RoundToNearest(Step, tag="rtn"):
     Each row of a weight, shape (out_features, in_features), is cut into groups of ``group_size`` input columns; a group
     shares one scale in 16 bits (and one zero point unless ``symmetric``). A convolution's kernel is flattened into the
     input columns. Weights narrower than a group (small stems and heads, where a group would save little and cost much)
-    stay dense. Zeros of a pruned weight stay exactly zero but take a code each: the codes replace the mask.
+    stay dense. A symmetric group's scale is negative where its extreme is positive. Zeros of a pruned weight stay
+    exactly zero but take a code each: the codes replace the mask.
 
     Source: Jacob et al. 2018, arXiv:1712.05877, section 2.1.
     """
@@ -73,8 +75,10 @@ def round_to_nearest(matrix: Tensor, bits: int, group_size: int, symmetric: bool
     largest_code = 2**bits - 1
     zero_points: Tensor | None = None
     if symmetric:
-        steps_each_side = 2 ** (bits - 1) - 1
-        scales = _storable(groups.abs().amax(dim=2) / steps_each_side)
+        # There is one code more below zero than above: it goes to the value furthest from zero, by a negative scale if
+        # that value is positive. With few bits this errs much less than leaving that code unused.
+        low, high = groups.amin(dim=2), groups.amax(dim=2)
+        scales = _storable(torch.where(-low >= high, low, high) / -(2 ** (bits - 1)))
         centre: float | Tensor = float(2 ** (bits - 1))
     else:
         low, high = groups.amin(dim=2).clamp(max=0), groups.amax(dim=2).clamp(min=0)
@@ -95,7 +99,7 @@ def _storable(scales: Tensor) -> Tensor:
     """Scales as they will be stored, so that the codes are chosen for them; 1 for a group of zeros only."""
     import torch
 
-    scales = torch.where(scales > 0, scales, torch.ones_like(scales))
+    scales = torch.where(scales != 0, scales, torch.ones_like(scales))
     return scales.half().float() if _fits_float16(scales) else scales
 
 
@@ -106,4 +110,5 @@ def _stored(scales: Tensor) -> npt.NDArray[np.float16 | np.float32]:
 
 def _fits_float16(scales: Tensor) -> bool:
     """Whether float16 holds every scale with all its digits."""
-    return bool((scales >= SMALLEST_NORMAL_FLOAT16).all() and (scales < 65504).all())
+    sizes = scales.abs()
+    return bool((sizes >= SMALLEST_NORMAL_FLOAT16).all() and (sizes <= LARGEST_FLOAT16).all())

@@ -1,4 +1,4 @@
-"""Rounding to the nearest code never errs by more than half a step."""
+"""Rounding to the nearest code errs by no more than the codes allow."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from autocompress.model_state import facts_of
     st.sampled_from([2, 3, 4, 8]), st.sampled_from([16, 32]), st.booleans(), st.integers(1, 70),
     st.floats(1e-6, 1e3), st.integers(0, 99),
 )  # fmt: skip
-def test_no_value_errs_by_more_than_half_a_step(
+def test_no_value_errs_by_more_than_half_a_step_or_one_at_the_end_that_lacks_a_code(
     bits: int, group_size: int, symmetric: bool, columns: int, size: float, seed: int
 ) -> None:
     matrix = torch.randn(3, columns, generator=torch.Generator().manual_seed(seed)) * size
     encoding = round_to_nearest(matrix, bits, group_size, symmetric)
-    steps = np.repeat(encoding.scales.astype(np.float64), group_size, axis=1)[:, :columns]
+    steps = np.abs(np.repeat(encoding.scales.astype(np.float64), group_size, axis=1)[:, :columns])
+    largest_error = np.where((encoding.codes == 2**bits - 1) & symmetric, 1.0, 0.5)
     # Scales are rounded to float16, so that the outermost code may fall short of the largest value by that much.
     slack = 2**bits * 2.0**-11
-    assert (np.abs(encoding.decode() - matrix.numpy()) <= steps * (0.5 + slack) + 1e-6 * size).all()
+    assert (np.abs(encoding.decode() - matrix.numpy()) <= steps * (largest_error + slack) + 1e-6 * size).all()
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -35,7 +36,7 @@ def test_codes_are_those_of_the_formula_written_out(symmetric: bool) -> None:
     row = np.array([0.7, -0.35, 0.1, 0.0], np.float32)
     encoding = round_to_nearest(torch.from_numpy(row[None]), 4, 16, symmetric)
     if symmetric:
-        step = float(np.float16(0.7 / 7))
+        step = float(np.float16(-0.7 / 8))
         expected = [round(value / step) + 8 for value in row.tolist()]
     else:
         step = float(np.float16(1.05 / 15))
