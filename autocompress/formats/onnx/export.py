@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 import onnx
 
 from autocompress.encodings import Dense
+from autocompress.errors import Unsupported
 from autocompress.formats.onnx.exporter import GENERATING_TASKS, generation_settings
 from autocompress.formats.onnx.graph_editor import GraphEditor
 from autocompress.formats.onnx.half_precision import to_float16
-from autocompress.formats.onnx.int8_dynamic import quantize_dynamic
+from autocompress.formats.onnx.int8_dynamic import quantize_dynamic, quantize_storage
+from autocompress.formats.onnx.int8_static import quantize_static
 from autocompress.formats.onnx.packing import write_weight
 from autocompress.formats.onnx.template import Template, float_template, matrix_of
 
 if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext
+    from autocompress.recipe import Step
 
 
 def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
@@ -27,10 +30,10 @@ def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
     words: dict[str, None] = {}
     for source in sorted(template.folder.glob("*.onnx")):
         editor, kernels = _with_weights(model, template, source)
+        if model.activation_step is not None:
+            editor, kernel = _with_integer_kernels(editor, model.activation_step, context)
+            kernels = [kernel]
         words |= dict.fromkeys(kernels)
-        step = model.activation_step
-        if step is not None and step.tag == "int8_dynamic":
-            words = {quantize_dynamic(editor, per_channel=bool(getattr(step, "per_channel", True))): None}
         editor.save(folder / source.name)
     if context.task in GENERATING_TASKS:
         settings = json.dumps(generation_settings(model.module).plain(), indent=1)
@@ -39,16 +42,32 @@ def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
 
 
 def _with_weights(model: CompressibleModel, template: Template, source: Path) -> tuple[GraphEditor, list[str]]:
-    """One graph of the template with the model's own weights in it, and what computes those that are encoded."""
+    """One graph of the template with the model's own weights in it, and what computes them, encoded ones first."""
     proto = onnx.load(source)
     if model.precision == "float16":
         proto = to_float16(proto)
     editor = GraphEditor(proto)
-    kernels: dict[str, None] = {}
+    # Integer kernels make their own codes from the decoded values, so nothing is packed before them.
+    encodings = {} if model.activation_step is not None else model.encodings
+    packed: dict[str, None] = {}
+    plain: dict[str, None] = {}
     for weight in model.weights():
         places = [place for place in template.places.get(weight.name, ()) if place.graph == source.name]
         if places:
-            encoding = model.encodings.get(weight.name) or Dense(matrix_of(weight))
-            kernels[write_weight(editor, encoding, places, weight.name)] = None
-    packed = [words for words in kernels if not words.startswith("float")]
-    return editor, packed or list(kernels)
+            encoding = encodings.get(weight.name) or Dense(matrix_of(weight))
+            words = write_weight(editor, encoding, places, weight.name)
+            (plain if isinstance(encoding, Dense) else packed)[words] = None
+    return editor, list(packed or plain)
+
+
+def _with_integer_kernels(editor: GraphEditor, step: Step, context: StepContext) -> tuple[GraphEditor, str]:
+    if step.tag == "int8_dynamic":
+        return editor, quantize_dynamic(editor, per_channel=bool(getattr(step, "per_channel", False)))
+    if context.task == "speech-seq2seq":
+        raise Unsupported(
+            "static int8 of an encoder-decoder would need calibrated decoding", remedy="Use int8_dynamic."
+        )
+    samples = list(context.calibration())[: getattr(step, "n_calibration_samples", None)]
+    quantized = GraphEditor(quantize_static(editor.to_model(), step, samples))
+    quantize_storage(quantized)
+    return quantized, "int8 (static, QDQ with uint8 activations)"

@@ -34,6 +34,7 @@ class GraphEditor:
         self.model = model
         self.arrays: dict[str, onnx.TensorProto] = {tensor.name: tensor for tensor in model.graph.initializer}
         self._weight_nodes: list[onnx.NodeProto] = []
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._nodes: list[onnx.NodeProto] = list(model.graph.node)
 
     def array(self, name: str) -> Array:
@@ -63,13 +64,20 @@ class GraphEditor:
             ]
         return found
 
-    def forget_weight_nodes(self, name: str) -> None:
-        """Remove the Transpose nodes that read an initializer, whose readers have been replaced."""
-        self._weight_nodes = [node for node in self._weight_nodes if name not in node.input]
+    def constant(self, array: Array) -> str:
+        """A small initializer that all who need the same values share."""
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self.put(f"constant/{len(self._constants)}", array)
+        return self._constants[key]
 
-    def weight_node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add a standard node that computes a weight from initializers, which ONNX Runtime folds at load."""
-        self._weight_nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+    def weight_node(self, op: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
+        """Add a standard node that computes a weight from initializers, which ONNX Runtime folds at load.
+
+        Many weights take many nodes, so these have no name and, unless ``output`` is given, a short output.
+        """
+        output = output or f"weight/{len(self._weight_nodes)}"
+        self._weight_nodes.append(helper.make_node(op, inputs, [output], **attributes))
         return output
 
     def replace(self, node: onnx.NodeProto, replacements: list[onnx.NodeProto]) -> None:
@@ -82,20 +90,35 @@ class GraphEditor:
         """The nodes that are not about weights, in order."""
         return tuple(self._nodes)
 
-    def save(self, path: Path) -> None:
-        """Write the graph, initializers that nothing reads left out; the same graph gives the same bytes."""
+    def to_model(self) -> onnx.ModelProto:
+        """The edited graph, nodes and initializers that nothing reads left out."""
         graph = self.model.graph
-        nodes = [*self._weight_nodes, *self._nodes]
+        nodes = self._read_nodes()
         read = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
         del graph.node[:], graph.initializer[:], graph.value_info[:]
         graph.node.extend(nodes)
         graph.initializer.extend(tensor for name, tensor in self.arrays.items() if name in read)
         if any(node.domain == CONTRIB_DOMAIN for node in nodes):
             self._import_contrib()
+        return self.model
+
+    def save(self, path: Path) -> None:
+        """Write the graph; the same graph gives the same bytes."""
+        self.to_model()
         if self.model.ByteSize() < LARGEST_INLINE_BYTES:
             path.write_bytes(self.model.SerializeToString(deterministic=True))
             return
         onnx.save_model(self.model, path, save_as_external_data=True, location=f"{path.name}.data")
+
+    def _read_nodes(self) -> list[onnx.NodeProto]:
+        """All nodes whose outputs something reads, in order."""
+        read = {output.name for output in self.model.graph.output}
+        kept = []
+        for node in reversed([*self._weight_nodes, *self._nodes]):
+            if read.intersection(node.output):
+                read.update(node.input)
+                kept.append(node)
+        return kept[::-1]
 
     def _import_contrib(self) -> None:
         if all(imported.domain != CONTRIB_DOMAIN for imported in self.model.opset_import):

@@ -72,7 +72,7 @@ class _DynamicQuantizer:
             stored = self._editor.put(f"{name}.int8", codes)
             multiplied = stored
             if linears:
-                multiplied = self._editor.weight_node("Transpose", [stored], f"{name}.int8.turned", perm=[1, 0])
+                multiplied = self._editor.weight_node("Transpose", [stored], perm=[1, 0])
             for use in lookups:
                 self._lookup(use, stored, scale)
         else:
@@ -80,7 +80,6 @@ class _DynamicQuantizer:
         for use in linears:
             self._linear(use, multiplied, scale)
         self._editor.drop(name)
-        self._editor.forget_weight_nodes(name)
 
     def _lookup(self, use: Use, codes: str, scales: str) -> None:
         name, ids = use.node.output[0], use.node.input[1]
@@ -122,7 +121,7 @@ class _DynamicQuantizer:
         stored = self._editor.put(f"{name}.int8", codes.reshape(values.shape))
         scale = self._editor.put(f"{name}.scale", scales.reshape(-1, *[1] * (values.ndim - 1)))
         self._editor.drop(name)
-        floats = self._editor.weight_node("Cast", [stored], f"{name}.float", to=TensorProto.FLOAT)
+        floats = self._editor.weight_node("Cast", [stored], to=TensorProto.FLOAT)
         self._editor.weight_node("Mul", [floats, scale], name)
 
 

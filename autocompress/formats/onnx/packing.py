@@ -87,7 +87,7 @@ def _write_for_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: S
     kind = editor.arrays[places[0].initializer].data_type
     scales = editor.put(f"{name}.scales", encoding.scales)
     if helper.np_dtype_to_tensor_dtype(encoding.scales.dtype) != kind:
-        scales = editor.weight_node("Cast", [scales], f"{name}.scales.cast", to=kind)
+        scales = editor.weight_node("Cast", [scales], to=kind)
     inputs.append(scales)
     if encoding.zero_points is not None:
         inputs.append(editor.put(f"{name}.zeros", _packed_rows(encoding.zero_points, encoding.bits)))
@@ -98,8 +98,8 @@ def _write_for_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: S
         for use in editor.uses(place.initializer):
             if is_lookup(use):
                 if not flat:
-                    shape = editor.put(f"{name}.flat_shape", np.array([rows, groups * blob]))
-                    flat = editor.weight_node("Reshape", [inputs[0], shape], f"{name}.flat")
+                    shape = editor.constant(np.array([rows, groups * blob]))
+                    flat = editor.weight_node("Reshape", [inputs[0], shape])
                 _lookup(editor, use, [flat, use.node.input[1], *inputs[1:]], attributes)
                 words["lookup"] = f"int{encoding.bits} weights, GatherBlockQuantized block {encoding.group_size}"
             else:
@@ -152,12 +152,11 @@ def _deliver(editor: GraphEditor, decoded: str, place: Place) -> None:
     name, current = place.initializer, decoded
     if place.row_factors is not None:
         factors = editor.put(f"{name}.factors", np.array(place.row_factors, np.float32)[:, None])
-        current = editor.weight_node("Mul", [current, factors], f"{name}.scaled")
+        current = editor.weight_node("Mul", [current, factors])
     if place.transposed:
-        current = editor.weight_node("Transpose", [current], f"{name}.transposed", perm=[1, 0])
+        current = editor.weight_node("Transpose", [current], perm=[1, 0])
     elif len(like.dims) > 2:
-        shape = editor.put(f"{name}.shape", np.array(like.dims, np.int64))
-        current = editor.weight_node("Reshape", [current, shape], f"{name}.shaped")
+        current = editor.weight_node("Reshape", [current, editor.constant(np.array(like.dims, np.int64))])
     editor.drop(name)
     editor.weight_node("Cast", [current], name, to=like.data_type)
 
@@ -167,6 +166,7 @@ class WeightDecoder:
 
     def __init__(self, editor: GraphEditor, name: str) -> None:
         self._editor = editor
+        self._node = editor.weight_node
         self._name = name
 
     def matrix(self, encoding: Encoding, prefix: str = "") -> str:
@@ -176,8 +176,8 @@ class WeightDecoder:
         if isinstance(encoding, GroupedIntegers):
             return self._grouped(encoding, prefix)
         if isinstance(encoding, Codebook):
-            indices = self._integers(self.codes(encoding.indices, encoding.bits, f"{prefix}indices"))
-            return self._node("Gather", [self._float(encoding.centroids, f"{prefix}centroids"), indices], prefix)
+            indices = self._to_int32(self.codes(encoding.indices, encoding.bits, f"{prefix}indices"))
+            return self._node("Gather", [self._float(encoding.centroids, f"{prefix}centroids"), indices])
         if isinstance(encoding, Sparse):
             return self._sparse(encoding, prefix)
         raise TypeError(f"no ONNX form for the encoding {encoding.kind!r}")
@@ -192,77 +192,65 @@ class WeightDecoder:
                 continue
             plane = self._plane(((codes >> low) & (2**width - 1)).astype(np.uint8), width, f"{part}.bit{low}")
             if low:
-                up = self._put(f"{part}.bit{low}.up", np.array(low, np.uint8))
-                plane = self._node("BitShift", [plane, up], f"{part}.bit{low}.placed", direction="LEFT")
-            joined = self._node("BitwiseOr", [joined, plane], f"{part}.to{low + width}") if joined else plane
+                up = self._editor.constant(np.array(low, np.uint8))
+                plane = self._node("BitShift", [plane, up], direction="LEFT")
+            joined = self._node("BitwiseOr", [joined, plane]) if joined else plane
             low += width
-        return self._shaped(joined, codes.shape, part)
+        return self._shaped(joined, codes.shape)
 
     def _plane(self, codes: ByteArray, width: int, part: str) -> str:
         packed = self._put(part, pack_bits(codes, width)[:, None])
-        shifts = self._put(f"{part}.shifts", np.arange(0, 8, width, dtype=np.uint8)[None, :])
-        shifted = self._node("BitShift", [packed, shifts], f"{part}.shifted", direction="RIGHT")
-        mask = self._put(f"{part}.mask", np.array(2**width - 1, np.uint8))
-        masked = self._node("BitwiseAnd", [shifted, mask], f"{part}.masked")
-        flat = self._shaped(masked, (-1,), f"{part}.masked")
-        return self._head(flat, codes.size, 0, part) if codes.size * width % 8 else flat
+        shifts = self._editor.constant(np.arange(0, 8, width, dtype=np.uint8)[None, :])
+        shifted = self._node("BitShift", [packed, shifts], direction="RIGHT")
+        mask = self._editor.constant(np.array(2**width - 1, np.uint8))
+        flat = self._shaped(self._node("BitwiseAnd", [shifted, mask]), (-1,))
+        return self._head(flat, codes.size, axis=0) if codes.size * width % 8 else flat
 
     def _grouped(self, encoding: GroupedIntegers, prefix: str) -> str:
-        codes = self._cast(self.codes(encoding.codes, encoding.bits, f"{prefix}codes"))
+        codes = self._to_float(self.codes(encoding.codes, encoding.bits, f"{prefix}codes"))
         if encoding.zero_points is None:
-            zeros = self._put(f"{prefix}zero", np.array(2 ** (encoding.bits - 1), np.float32))
+            zeros = self._editor.constant(np.array(2 ** (encoding.bits - 1), np.float32))
         else:
-            zeros = self._cast(self.codes(encoding.zero_points, encoding.bits, f"{prefix}zeros"))
-            zeros = self._spread(zeros, encoding, f"{prefix}zeros")
-        centred = self._node("Sub", [codes, zeros], f"{prefix}centred")
-        scales = self._spread(self._float(encoding.scales, f"{prefix}scales"), encoding, f"{prefix}scales")
-        return self._node("Mul", [centred, scales], prefix)
+            zeros = self._to_float(self.codes(encoding.zero_points, encoding.bits, f"{prefix}zeros"))
+            zeros = self._spread(zeros, encoding)
+        scales = self._spread(self._float(encoding.scales, f"{prefix}scales"), encoding)
+        return self._node("Mul", [self._node("Sub", [codes, zeros]), scales])
 
-    def _spread(self, per_group: str, encoding: GroupedIntegers, part: str) -> str:
+    def _spread(self, per_group: str, encoding: GroupedIntegers) -> str:
         """One value per group to one per column; a single group broadcasts by itself."""
         rows, columns = encoding.shape
         groups, size = encoding.scales.shape[1], encoding.group_size
         if groups == 1:
             return per_group
-        column = self._shaped(per_group, (rows, groups, 1), f"{part}.column")
-        extent = self._put(f"{part}.extent", np.array([rows, groups, size], np.int64))
-        spread = self._shaped(self._node("Expand", [column, extent], f"{part}.spread"), (rows, -1), f"{part}.spread")
-        return self._head(spread, columns, 1, part) if groups * size != columns else spread
+        column = self._shaped(per_group, (rows, groups, 1))
+        extent = self._editor.constant(np.array([rows, groups, size], np.int64))
+        spread = self._shaped(self._node("Expand", [column, extent]), (rows, -1))
+        return self._head(spread, columns, axis=1) if groups * size != columns else spread
 
     def _sparse(self, encoding: Sparse, prefix: str) -> str:
         """Kept values behind a zero; the running count of the mask is a kept weight's place, others take the zero."""
-        mask = self._integers(self.codes(encoding.mask.astype(np.uint8).reshape(-1), 1, f"{prefix}mask"))
-        axis = self._put(f"{prefix}axis", np.array(0, np.int64))
-        count = self._node("CumSum", [mask, axis], f"{prefix}count")
-        index = self._node("Mul", [count, mask], f"{prefix}index")
-        kept = self._shaped(self.matrix(encoding.values, f"{prefix}kept."), (-1,), f"{prefix}kept.row")
-        zero = self._put(f"{prefix}zero", np.zeros(1, np.float32))
-        values = self._node("Concat", [zero, kept], f"{prefix}behind_zero", axis=0)
-        return self._shaped(self._node("Gather", [values, index], f"{prefix}row"), encoding.shape, prefix)
+        mask = self._to_int32(self.codes(encoding.mask.astype(np.uint8).reshape(-1), 1, f"{prefix}mask"))
+        count = self._node("CumSum", [mask, self._editor.constant(np.array(0, np.int64))])
+        kept = self._shaped(self.matrix(encoding.values, f"{prefix}kept."), (-1,))
+        values = self._node("Concat", [self._editor.constant(np.zeros(1, np.float32)), kept], axis=0)
+        return self._shaped(self._node("Gather", [values, self._node("Mul", [count, mask])]), encoding.shape)
 
     def _float(self, values: npt.NDArray[Any], part: str) -> str:
         stored = self._put(part, values)
-        return stored if values.dtype == np.float32 else self._cast(stored)
+        return stored if values.dtype == np.float32 else self._to_float(stored)
 
-    def _cast(self, source: str) -> str:
-        return self._editor.weight_node("Cast", [source], f"{source}.float", to=TensorProto.FLOAT)
+    def _to_float(self, source: str) -> str:
+        return self._node("Cast", [source], to=TensorProto.FLOAT)
 
-    def _integers(self, source: str) -> str:
-        return self._editor.weight_node("Cast", [source], f"{source}.int", to=TensorProto.INT32)
+    def _to_int32(self, source: str) -> str:
+        return self._node("Cast", [source], to=TensorProto.INT32)
 
-    def _shaped(self, source: str, shape: tuple[int, ...], part: str) -> str:
-        sizes = self._put(f"{part}.shape", np.array(shape, np.int64))
-        return self._node("Reshape", [source, sizes], f"{part}.shaped")
+    def _shaped(self, source: str, shape: tuple[int, ...]) -> str:
+        return self._node("Reshape", [source, self._editor.constant(np.array(shape, np.int64))])
 
-    def _head(self, source: str, length: int, axis: int, part: str) -> str:
-        bounds = [
-            self._put(f"{part}.{word}", np.array([value], np.int64))
-            for word, value in (("start", 0), ("end", length), ("axis", axis))
-        ]
-        return self._node("Slice", [source, *bounds], f"{part}.head")
+    def _head(self, source: str, length: int, axis: int) -> str:
+        bounds = [self._editor.constant(np.array([value], np.int64)) for value in (0, length, axis)]
+        return self._node("Slice", [source, *bounds])
 
     def _put(self, part: str, array: npt.NDArray[Any]) -> str:
         return self._editor.put(f"{self._name}.{part}", array)
-
-    def _node(self, op: str, inputs: list[str], part: str, **attributes: Any) -> str:
-        return self._editor.weight_node(op, inputs, f"{self._name}.{part or 'decoded'}.{op.lower()}", **attributes)
