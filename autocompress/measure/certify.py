@@ -46,7 +46,7 @@ def certify(
     observed = paired.relative_drop if limit.relative else paired.drop
 
     def told(drop: float) -> str:
-        return told_drop(drop, relative=limit.relative, in_points=metric.is_rate)
+        return _told_drop(drop, relative=limit.relative, in_points=metric.is_rate)
 
     confidence = f"{level:.0%} confidence"
     if certified:
@@ -76,7 +76,7 @@ def certify(
     )
 
 
-def told_drop(drop: float, *, relative: bool, in_points: bool) -> str:
+def _told_drop(drop: float, *, relative: bool, in_points: bool) -> str:
     """A drop as people write it: ``1.2 %`` of the original's value, ``0.8 pp``, or a plain number."""
     if relative:
         return f"{drop * 100:.2f} %"
