@@ -40,7 +40,7 @@ def violations(constraints: Constraints, measured: Measurement, original: Measur
 
 
 def _excess(limit: Limit, value: float | None, reference: float | None) -> float:
-    if value is None or (limit.relative and reference is None):
+    if value is None or (limit.relative and not reference):
         return UNMEASURED_VIOLATION
     bound = limit.bound * (reference or 0) if limit.relative else limit.bound
     return value / bound - 1
@@ -49,7 +49,8 @@ def _excess(limit: Limit, value: float | None, reference: float | None) -> float
 def _drop(quality: Quality | None, *, relative: bool) -> float | None:
     if quality is None:
         return None
-    return quality.relative_drop.value if relative else quality.drop.value
+    drop = quality.relative_drop.value if relative else quality.drop.value
+    return drop if math.isfinite(drop) else None
 
 
 def _p50(latency: Latency | None) -> float | None:
