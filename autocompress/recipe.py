@@ -46,6 +46,10 @@ class Range:
         count = round((high - low) / step) + 1
         self.options = tuple(round(low + index * step, 10) for index in range(count))
 
+    def nearest(self, value: float) -> float:
+        """The value of the grid that is nearest: samplers give 0.30000000000000004 where people write 0.3."""
+        return min(self.options, key=lambda option: abs(option - value))
+
 
 class When:
     """The knob matters only while another knob has the given value; otherwise it is inert and keeps its default."""

@@ -119,7 +119,8 @@ class SearchSpace:
             if mark is None or not active:
                 knobs[name] = field.default
             elif isinstance(mark, Range):
-                knobs[name] = trial.suggest_float(f"{tag}.{name}", mark.low, mark.high, step=mark.step)
+                value = trial.suggest_float(f"{tag}.{name}", mark.low, mark.high, step=mark.step)
+                knobs[name] = mark.nearest(value)
             else:
                 valid = {getattr(step, name) for step in self._valid_steps[tag]}
                 options = [option for option in mark.options if option in valid]
