@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autocompress import registry
 from autocompress.errors import Unsupported
@@ -56,6 +56,8 @@ class OnnxFormat(Format):
         tag = quantizers.pop()
         if "kmeans" in tags:
             return f"{tag} stores its own integers, which would undo the codebook of kmeans"
+        if tag == "int8_static" and facts.task == "speech-seq2seq":
+            return "static int8 of an encoder-decoder would need calibrated decoding; use int8_dynamic"
         if tag == "int8_dynamic" and facts.share("convolution") > MOSTLY:
             return "dynamic int8 has no fast convolutions in ONNX Runtime, and this model is mostly convolutions"
         if device == "cuda":
@@ -64,10 +66,13 @@ class OnnxFormat(Format):
 
     def known_good(self) -> tuple[tuple[Step, ...], ...]:
         """See `Format.known_good`."""
-        dynamic = registry.load("methods", "int8_dynamic")
-        static = registry.load("methods", "int8_static")
-        rtn = registry.load("methods", "rtn")
-        return ((dynamic(),), (static(),), (rtn(),))
+        recipes: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("int8_dynamic", {"per_channel": True}),
+            ("int8_static", {"calibration": "minmax"}),
+            ("rtn", {"bits": 4, "group_size": 64}),
+            ("int8_weight_only", {}),
+        )
+        return tuple((registry.load("methods", tag)(**knobs),) for tag, knobs in recipes)
 
     def export(self, model: CompressibleModel, folder: Path, context: StepContext) -> str:
         """See `Format.export`."""
@@ -86,13 +91,4 @@ class OnnxFormat(Format):
 
 
 def _installed_runtimes() -> list[str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found: Counter[str] = Counter()
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            version(name)
-        except PackageNotFoundError:
-            continue
-        found[name] += 1
-    return list(found)
+    return [name for name in ("onnxruntime", "onnxruntime-gpu") if any(distributions(name=name))]

@@ -15,6 +15,8 @@ CONTRIB_DOMAIN = "com.microsoft"
 LARGEST_INLINE_BYTES = 2**31 - 2**20
 """A protobuf message holds at most 2 GiB; beyond that the weights go into a file beside the graph."""
 
+CONSTANT_PREFIX = "constant/"
+
 Array = npt.NDArray[Any]
 
 
@@ -34,7 +36,11 @@ class GraphEditor:
         self.model = model
         self.arrays: dict[str, onnx.TensorProto] = {tensor.name: tensor for tensor in model.graph.initializer}
         self._weight_nodes: list[onnx.NodeProto] = []
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._constants = {
+            _content(numpy_helper.to_array(tensor)): name
+            for name, tensor in self.arrays.items()
+            if name.startswith(CONSTANT_PREFIX)
+        }
         self._nodes: list[onnx.NodeProto] = list(model.graph.node)
 
     def array(self, name: str) -> Array:
@@ -44,7 +50,7 @@ class GraphEditor:
 
     def put(self, name: str, array: Array) -> str:
         """Add or replace an initializer; gives its name."""
-        self.arrays[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self.arrays[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
     def drop(self, name: str) -> None:
@@ -66,10 +72,27 @@ class GraphEditor:
 
     def constant(self, array: Array) -> str:
         """A small initializer that all who need the same values share."""
-        key = (array.dtype.str, array.shape, array.tobytes())
-        if key not in self._constants:
-            self._constants[key] = self.put(f"constant/{len(self._constants)}", array)
-        return self._constants[key]
+        content = _content(array)
+        if content not in self._constants:
+            self._constants[content] = self.put(f"{CONSTANT_PREFIX}{len(self._constants)}", array)
+        return self._constants[content]
+
+    def share_constants(self) -> None:
+        """Turn Constant nodes into initializers, equal ones into one; a graph with subgraphs is left as it is."""
+        if any(entry.type == onnx.AttributeProto.GRAPH for node in self._nodes for entry in node.attribute):
+            return
+        shared: dict[str, str] = {}
+        kept = []
+        for node in self._nodes:
+            tensor = attribute(node, "value", None) if node.op_type == "Constant" else None
+            if tensor is None:
+                kept.append(node)
+            else:
+                shared[node.output[0]] = self.constant(numpy_helper.to_array(tensor))
+        for node in kept:
+            for index, name in enumerate(node.input):
+                node.input[index] = shared.get(name, name)
+        self._nodes = kept
 
     def weight_node(self, op: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
         """Add a standard node that computes a weight from initializers, which ONNX Runtime folds at load.
@@ -103,8 +126,9 @@ class GraphEditor:
         return self.model
 
     def save(self, path: Path) -> None:
-        """Write the graph; the same graph gives the same bytes."""
-        self.to_model()
+        """Write the graph; the same graph gives the same bytes. Nodes lose their names, which only debuggers read."""
+        for node in self.to_model().graph.node:
+            node.ClearField("name")
         if self.model.ByteSize() < LARGEST_INLINE_BYTES:
             path.write_bytes(self.model.SerializeToString(deterministic=True))
             return
@@ -123,6 +147,10 @@ class GraphEditor:
     def _import_contrib(self) -> None:
         if all(imported.domain != CONTRIB_DOMAIN for imported in self.model.opset_import):
             self.model.opset_import.append(helper.make_opsetid(CONTRIB_DOMAIN, 1))
+
+
+def _content(array: Array) -> tuple[str, tuple[int, ...], bytes]:
+    return array.dtype.str, array.shape, array.tobytes()
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:

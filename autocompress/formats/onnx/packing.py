@@ -62,8 +62,12 @@ def _write_dense(editor: GraphEditor, matrix: npt.NDArray[np.float32], places: S
 
 
 def _fits_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: Sequence[Place]) -> bool:
-    """Whether every reader of the weight can be replaced by a kernel for grouped integers."""
-    if encoding.bits not in KERNEL_BITS or encoding.group_size not in KERNEL_GROUPS:
+    """Whether every reader of the weight can be replaced by a kernel for grouped integers.
+
+    A weight with one scale per row is left to be unpacked at load: its activations are meant to stay float.
+    """
+    one_group = encoding.scales.shape[1] == 1
+    if one_group or encoding.bits not in KERNEL_BITS or encoding.group_size not in KERNEL_GROUPS:
         return False
     whole_groups = encoding.shape[1] % encoding.group_size == 0
     for place in places:

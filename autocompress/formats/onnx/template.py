@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
 
 from autocompress.compressible import CompressibleModel, as_numpy
 from autocompress.formats.onnx.exporter import OPSET, export_float
+from autocompress.formats.onnx.graph_editor import GraphEditor
 
 if TYPE_CHECKING:
     from torch import nn
 
     from autocompress.compressible import StepContext, Weight
 
-TEMPLATE_VERSION = 1
+TEMPLATE_VERSION = 2
 """Part of the cache key: count up when the exporter's own graph surgery changes."""
 PLACES = "places.json"
 MARKER_SCALE = 0.02
@@ -85,6 +88,10 @@ def build(model: CompressibleModel, context: StepContext, folder: Path) -> None:
                 del markers[weight.name]
         export_float(marked.module, folder, context.task, context.example)
         places, _ = find_places(markers, folder)
+    for path in folder.glob("*.onnx"):
+        editor = GraphEditor(onnx.load(path))
+        editor.share_constants()
+        editor.save(path)
     plain = {
         "missing": sorted(missing),
         "places": {name: [asdict(place) for place in found] for name, found in sorted(places.items())},
@@ -94,9 +101,6 @@ def build(model: CompressibleModel, context: StepContext, folder: Path) -> None:
 
 def find_places(weights: dict[str, Matrix], folder: Path) -> tuple[dict[str, list[Place]], set[str]]:
     """Find matrices among the initializers of a folder's graphs: by their bytes, else up to a factor per row."""
-    import onnx
-    from onnx import numpy_helper
-
     by_digest: dict[str, list[tuple[str, bool]]] = {}
     for name, matrix in weights.items():
         by_digest.setdefault(_digest(matrix), []).append((name, False))
@@ -141,6 +145,8 @@ def _exportable(module: nn.Module) -> nn.Module:
     clone = copy.deepcopy(module).float().cpu().eval()
     for part in clone.modules():
         if parametrize.is_parametrized(part):
+            shared = type(part)  # a copy has the original's class, and removing would take the property from both
+            part.__class__ = type(shared.__name__, shared.__bases__, dict(shared.__dict__))
             for name in list(part.parametrizations):  # type: ignore[arg-type]
                 parametrize.remove_parametrizations(part, name)
     return clone
