@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -317,14 +316,14 @@ def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
 
 
 def _measure_quality(job: MeasureJob, stages: Stages) -> Quality:
-    """Judge on every sample of the part, one at a time as deployed, on all cores."""
+    """Judge on every sample of the part, one at a time and on as many threads as deployed."""
     from autocompress.measure.outcomes import Outcomes, evaluate
     from autocompress.measure.quality import compare
 
     workspace, task = job.workspace, _task(job.workspace.task)
     baseline = workspace.baseline / f"outcomes-{job.part}.npz"
     with stages.stage("quality"):
-        runner = _format(job.format).load(job.artifact, workspace.device, os.cpu_count() or 1)
+        runner = _format(job.format).load(job.artifact, workspace.device, workspace.threads)
         try:
             samples = load_samples(_samples_path(workspace, job.part))
             outcomes = evaluate(task, workspace.model, runner, samples, stages.progress)

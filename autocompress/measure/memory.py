@@ -85,8 +85,7 @@ def _run_probe(folder: Path, device: str, threads: int, timeout_seconds: float) 
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            env=_environment(device, threads),
-            start_new_session=True,
+            env=_environment(device, threads),  # in the trial's own process group, so that it ends with the trial
         )
         try:
             status = process.wait(timeout_seconds)
@@ -94,7 +93,7 @@ def _run_probe(folder: Path, device: str, threads: int, timeout_seconds: float) 
             raise StageTimedOut(f"measuring memory took more than {timeout_seconds:g} s") from None
         finally:
             if process.poll() is None:  # also when this process is being interrupted
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 process.wait()
     if status == 0 and (folder / RESULT).is_file():
         return

@@ -1,0 +1,224 @@
+"""What a run's commands print: table, front, best, trials."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from autocompress.cli import console
+from autocompress.objectives import ranking, size_ratio, speedup
+from autocompress.outcome import Finalist
+from autocompress.recipe_file import RecipeFile, recipe_yaml, write_recipe
+from autocompress.records import TrialRecord
+from autocompress.report.front_plot import front_plot
+from autocompress.report.markdown import run_report
+from autocompress.report.results import Results
+from autocompress.report.table import json_rows, rich_table
+from autocompress.report.words import (
+    failure_in_words,
+    infeasible_in_words,
+    trial_in_words,
+    violations_in_words,
+    warnings_in_words,
+)
+from autocompress.runs import RunFolder
+from autocompress.search.session import RunView, view_run
+
+NOTHING_FEASIBLE = 1
+LARGEST_PLOT_WIDTH = 100
+
+
+def results_of(view: RunView) -> Results:
+    """The run as reports take it."""
+    prepared = view.study.prepared
+    return Results(
+        records=view.records,
+        front=view.front,
+        constraints=view.spec.constraints,
+        baseline=view.original,
+        best=best_number(view),
+        certificate=view.outcome.certificate if view.outcome else None,
+        metric_is_rate=prepared.metric_is_rate if prepared else True,
+    )
+
+
+def best_number(view: RunView) -> int | None:
+    """The best trial: as the finished search decided, else the first by the preference so far."""
+    if view.outcome is not None:
+        return view.outcome.best
+    order = ranking(view.records, view.original, view.spec.prefer)
+    return order[0].number if order else None
+
+
+def recipe_of(view: RunView, record: TrialRecord) -> RecipeFile:
+    """A trial's recipe with what was measured of it; a finalist's carries its certificate."""
+    prepared = view.study.prepared
+    assert prepared is not None  # a trial was measured, so model and data were read
+    judged = _finalist(view, record.number)
+    modified = datetime.fromtimestamp(view.folder.spec.stat().st_mtime, tz=UTC)
+    return RecipeFile.of_trial(
+        record,
+        view.original,
+        run=view.folder.name,
+        model=view.spec.model,
+        data=view.spec.data,
+        prepared=prepared,
+        date=modified.strftime("%Y-%m-%d"),
+        certificate=judged.certificate if judged else None,
+    )
+
+
+def _finalist(view: RunView, number: int) -> Finalist | None:
+    finalists = view.outcome.finalists if view.outcome else ()
+    return next((finalist for finalist in finalists if finalist.number == number), None)
+
+
+def show_result(name: str, *, as_json: bool) -> int:
+    """Write the recipe and the report of a finished search, print its result, and give the exit code."""
+    view = view_run(name)
+    number = best_number(view)
+    if number is not None:
+        write_recipe(recipe_of(view, view.study.record(number)), view.folder.recipe)
+    _write_report(view)
+    if as_json:
+        return show_best(view, as_json=True)
+    return show_run(view)
+
+
+def _write_report(view: RunView) -> None:
+    view.folder.report.mkdir(exist_ok=True)
+    (view.folder.report / "report.md").write_text(report_of(view), encoding="utf-8")
+
+
+def report_of(view: RunView) -> str:
+    """The run's report as Markdown."""
+    original = view.original
+    return run_report(
+        results_of(view),
+        run=view.folder.name,
+        model=view.spec.model.path,
+        task=view.study.prepared.facts.task if view.study.prepared else "",
+        environment=original.environment,
+        commands=(f"autocompress apply {view.folder.recipe} -o compressed/", f"autocompress show {view.folder.name}"),
+    )
+
+
+def show_run(view: RunView) -> int:
+    """Print table, front, warnings and best; gives the exit code."""
+    results = results_of(view)
+    width = console.out.width
+    console.out.print(rich_table(results, width=width))
+    console.print_text(front_plot(results, width=min(width, LARGEST_PLOT_WIDTH), ascii_only=not _prints_unicode()))
+    for warning in warnings_in_words(results):
+        console.out.print(f"· {warning}", markup=False)
+    return show_best(view, as_json=False)
+
+
+def _prints_unicode() -> bool:
+    return (console.out.encoding or "").lower().startswith("utf")
+
+
+def show_best(view: RunView, *, as_json: bool) -> int:
+    """Print the best trial; gives the exit code."""
+    results = results_of(view)
+    best = results.best_record
+    if as_json:
+        console.print_json(_best_plain(view, best))
+    elif best is None:
+        console.print_text("\n".join(["", *infeasible_in_words(results)]))
+    else:
+        console.print_text(f"\nBest ({view.spec.prefer}): {trial_in_words(best, results)}")
+        if results.certificate:
+            console.print_text(results.certificate.sentence)
+        elif view.outcome is None:
+            console.print_text("The search has not ended; `autocompress resume` goes on with it.")
+        if view.folder.recipe.exists():
+            console.print_text(f"Recipe: {view.folder.recipe}")
+    return NOTHING_FEASIBLE if best is None else 0
+
+
+def _best_plain(view: RunView, best: TrialRecord | None) -> dict[str, Any]:
+    results = results_of(view)
+    if best is None:
+        return {"trial": None, "run": view.folder.name, "why": list(infeasible_in_words(results))}
+    quality = best.measurement and best.measurement.quality
+    certificate = results.certificate
+    return {
+        "trial": best.number,
+        "run": view.folder.name,
+        "method": str(best.recipe),
+        "size_bytes": best.measurement.size_bytes if best.measurement else None,
+        "size_ratio": size_ratio(best, view.original),
+        "speedup": speedup(best),
+        "metric": quality.metric if quality else None,
+        "quality": quality.value if quality else None,
+        "quality_drop": quality.drop.value if quality else None,
+        "quality_drop_interval": [quality.drop.low, quality.drop.high] if quality else None,
+        "certified": certificate.certified if certificate else None,
+        "certificate": certificate.sentence if certificate else None,
+        "recipe": str(view.folder.recipe) if view.folder.recipe.exists() else None,
+    }
+
+
+def show_baseline(name: str, *, as_json: bool) -> None:
+    """Print the original's figures."""
+    view = view_run(name)
+    if as_json:
+        console.print_json(json_rows(results_of(view))[0])
+    else:
+        console.out.print(rich_table(results_of(view), width=console.out.width))
+
+
+def rows_of(view: RunView) -> list[dict[str, Any]]:
+    """Every trial's figures as plain data."""
+    return json_rows(results_of(view))
+
+
+def show_trial(view: RunView, record: TrialRecord, *, as_json: bool) -> None:
+    """Print all that is known of one trial."""
+    if as_json:
+        console.print_json(record.model_dump(mode="json"))
+        return
+    results = results_of(view)
+    console.print_text(trial_in_words(record, results))
+    for broken in violations_in_words(record, results):
+        console.print_text(f"✗ {broken}")
+    if record.error:
+        console.print_text(failure_in_words(record))
+        if record.error.log_tail:
+            console.print_text(
+                f"End of its log ({view.folder.trial(record.number) / 'log.txt'}):\n{record.error.log_tail}"
+            )
+    for stage in record.stages:
+        console.print_text(f"  {stage.stage:<16} {'from cache' if stage.cached else f'{stage.seconds:.2f} s'}")
+    console.print_text("\n" + recipe_yaml(recipe_of(view, record)))
+
+
+def summary_of(folder: RunFolder) -> dict[str, Any]:
+    """One line about a run."""
+    view = view_run(str(folder.path))
+    measured = any(record.origin == "baseline" and record.measurement for record in view.records)
+    number = best_number(view) if measured else None
+    best = next((record for record in view.records if record.number == number), None)
+    state = "done" if view.outcome else ("searching" if folder.is_locked() else "interrupted")
+    told = "–"
+    if best is not None:
+        ratio, faster = size_ratio(best, view.original), speedup(best)
+        told = f"{ratio:.3g}× size, {faster:.3g}× speed" if ratio and faster else "–"
+    return {
+        "name": folder.name,
+        "state": state,
+        "model": Path(view.spec.model.path).name,
+        "trials": len(view.records),
+        "best": told,
+        "age": _age(time.time() - folder.spec.stat().st_mtime),
+    }
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
