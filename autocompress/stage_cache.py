@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from autocompress.errors import EnvironmentProblem
 
 MANIFEST = "manifest.json"
+BUILDING = "building-"
+"""How the folders are called that are no entries: those being built, and those being removed."""
+
 STALE_BUILD_SECONDS = 3600
 """A build folder older than this was left by a process that was killed."""
 
@@ -47,9 +53,12 @@ class StageCache:
         if not entry.is_dir():
             return None
         if not _intact(entry):
-            shutil.rmtree(entry, ignore_errors=True)
+            _discard(entry)
             return None
-        os.utime(entry)
+        try:
+            os.utime(entry)
+        except FileNotFoundError:  # another process evicted it meanwhile
+            return None
         return entry
 
     def find_or_build(self, key: str, build: Callable[[Path], None]) -> tuple[Path, bool]:
@@ -61,16 +70,17 @@ class StageCache:
         found = self.find(key)
         if found:
             return found, True
-        self.folder.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix="building-", dir=self.folder))
+        fresh: Path | None = None
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            fresh = Path(tempfile.mkdtemp(prefix=BUILDING, dir=self.folder))
             build(fresh)
             _write_manifest(fresh)
             try:
                 fresh.rename(self.folder / key)
-            except OSError:
-                if not (self.folder / key).is_dir():  # else another process was faster: its entry is as good
-                    raise
+            except OSError as problem:
+                if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise  # else another process was faster: its entry is as good
         except OSError as problem:
             raise EnvironmentProblem(
                 f"the stage cache cannot be written: {problem.strerror}",
@@ -78,7 +88,8 @@ class StageCache:
                 remedy="Free disk space, or point AUTOCOMPRESS_CACHE elsewhere.",
             ) from problem
         finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            if fresh is not None:
+                shutil.rmtree(fresh, ignore_errors=True)
         self._evict(keep=key)
         return self.folder / key, False
 
@@ -93,13 +104,21 @@ class StageCache:
                 continue
         total = sum(size for _, size, _ in entries)
         for used, size, entry in sorted(entries):
-            if entry.name.startswith("building-"):
+            if entry.name.startswith(BUILDING):
                 disposable = time.time() - used > STALE_BUILD_SECONDS
             else:
                 disposable = total > self.cap_bytes and entry.name != keep
             if disposable:
-                shutil.rmtree(entry, ignore_errors=True)
+                _discard(entry)
                 total -= size
+
+
+def _discard(entry: Path) -> None:
+    """Remove an entry; renamed first, so that no other process sees half of it."""
+    doomed = entry.with_name(f"{BUILDING}{uuid.uuid4().hex}")
+    with suppress(FileNotFoundError):  # another process was faster
+        entry.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _digests(entry: Path) -> dict[str, str]:
@@ -117,7 +136,6 @@ def _write_manifest(entry: Path) -> None:
 
 def _intact(entry: Path) -> bool:
     try:
-        stored = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return bool(json.loads((entry / MANIFEST).read_text(encoding="utf-8")) == _digests(entry))
+    except (OSError, ValueError):  # damaged, or evicted by another process meanwhile
         return False
-    return bool(stored == _digests(entry))
