@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -27,7 +28,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.name = path.name
+        self.name = path.resolve().name
         self.spec = path / "spec.yaml"
         self.study = path / "study.db"
         self.events = path / "events.jsonl"
@@ -129,7 +130,7 @@ def _path_of(name: str, root: Path | None) -> Path:
 
 def fresh_name(stem: str, root: Path | None = None) -> str:
     """``stem``, or ``stem-2``, ``stem-3`` … where it is taken."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "run"
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:90] or "run"
     candidates = (plain if count == 1 else f"{plain}-{count}" for count in range(1, 10_000))
     return next(name for name in candidates if not _path_of(name, root).exists())
 
@@ -143,7 +144,7 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         repair(path)
-        self._seq = sum(1 for _ in read_events(path))
+        self._seq = 1 + max((event.seq for event in read_events(path)), default=-1)
         self.lost: str | None = None
         """Why the log could not be written, once it could not."""
 
@@ -156,6 +157,8 @@ class EventLog:
                 stream.write(event.model_dump_json() + "\n")
         except OSError as problem:
             self.lost = problem.strerror
+            with suppress(OSError):
+                repair(self.path)  # else half a line would take the next event with it
         return event
 
 
