@@ -176,7 +176,7 @@ def test_an_encoded_model_computes_what_its_decoded_weights_compute(
     expected = torch_logits(model.module, inputs)
     np.testing.assert_allclose(runner.forward(inputs)["logits"], expected, atol=5e-5 * np.abs(expected).max())
     assert "unpacking at load" in words
-    encoded = {name for name in model.encodings}
+    encoded = set(model.encodings)
     rest = sum(p.numel() * 4 for key, p in model.module.named_parameters() if key not in encoded)
     buffers = sum(b.numel() * 4 for b in model.module.buffers())
     packed = sum(encoding.packed_bytes for encoding in model.encodings.values())

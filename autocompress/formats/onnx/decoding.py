@@ -66,16 +66,18 @@ class CachedDecoder:
         steps = (_DeviceSteps if self._device == "cuda" else _HostSteps)(self._session, self._outputs)
         steps.start(self._cross_inputs(cross), self.empty_cache(batch))
         answer, latest = prompt, prompt
+        ends = np.array(settings.eos_token_ids, np.int64)
         running = np.ones(batch, np.bool_)
         while answer.shape[1] < settings.max_length:
             logits = steps.step(self._step_inputs(latest, mask))
             chosen = np.where(running, choose(logits, answer, prompt_length, settings), settings.pad_token_id)
             latest = chosen[:, None]
             answer = np.concatenate([answer, latest], axis=1)
-            running &= ~np.isin(chosen, settings.eos_token_ids)
+            running &= (latest != ends).all(axis=1)
             if not running.any():
                 break
-            mask = np.concatenate([mask, np.ones((batch, 1), np.int64)], axis=1)
+            if self._takes_mask or self._takes_positions:
+                mask = np.concatenate([mask, np.ones_like(latest)], axis=1)
         return settings.answer(answer, prompt_length)
 
     def _step_inputs(self, ids: Ids, mask: Ids) -> Arrays:
@@ -143,9 +145,9 @@ class _DeviceSteps:
 def choose(logits: Logits, answer: Ids, prompt_length: int, settings: GenerationSettings) -> Ids:
     """The next token of each row: the likeliest that the settings allow; logits have shape (batch, vocabulary)."""
     length = answer.shape[1]
-    forced = dict(settings.forced_ids).get(length)
-    if forced is not None:
-        return np.full(len(answer), forced, np.int64)
+    for position, token in settings.forced_ids:
+        if position == length:
+            return np.full(len(answer), token, np.int64)
     if settings.repetition_penalty != 1.0:
         logits = logits.copy()
         seen = np.take_along_axis(logits, answer, axis=1)
