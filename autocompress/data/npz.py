@@ -18,6 +18,8 @@ def read_npz(path: Path) -> Rows:
     Raises:
         DataError: not an NPZ file, or one that holds pickled objects.
     """
+    if not zipfile.is_zipfile(path):  # np.load would take it for a pickle
+        raise DataError("not a readable NPZ file", where=str(path))
     try:
         with np.load(path, allow_pickle=False) as stored:
             return Rows(str(path), {name: stored[name] for name in stored.files})

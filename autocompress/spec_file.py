@@ -1,0 +1,47 @@
+"""Reading a search specification from YAML."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from autocompress.errors import SpecError
+from autocompress.spec import SearchSpec
+from autocompress.strict import place, read_yaml, validate
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def read_spec(path: Path) -> SearchSpec:
+    """The specification in a YAML file: ``${NAME}`` replaced from the environment, paths taken from the file's folder.
+
+    Raises:
+        SpecError: unreadable, an unknown key, a wrong value, or a variable that is not set; names the place.
+    """
+    plain = expand_environment(read_yaml(path, error=SpecError), where="")
+    return validate(SearchSpec, plain, error=SpecError).resolved_against(path.resolve().parent)
+
+
+def expand_environment(plain: Any, where: str) -> Any:
+    """Plain data with each ``${NAME}`` in a text value replaced by the environment variable of that name.
+
+    Raises:
+        SpecError: the variable is not set; names the place.
+    """
+    if isinstance(plain, dict):
+        return {key: expand_environment(value, place(*filter(None, (where, key)))) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [expand_environment(value, f"{where}[{index}]") for index, value in enumerate(plain)]
+    if not isinstance(plain, str):
+        return plain
+
+    def value_of(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise SpecError(
+                f"the environment variable {match[1]} is not set", where=where, remedy=f"export {match[1]}=…"
+            )
+        return os.environ[match[1]]
+
+    return _VARIABLE.sub(value_of, plain)
