@@ -25,9 +25,19 @@ class RunStarted(_Event):
     model: str
     trials: int
     constraints: Constraints
-    metric_is_rate: bool
     records: tuple[TrialRecord, ...] = ()
     """Trials from before the interruption."""
+
+
+class ModelRead(_Event):
+    """Model and data were read and can be used; ``n_samples`` counts each part's."""
+
+    kind: Literal["model_read"] = "model_read"
+    architecture: str
+    n_parameters: int
+    metric: str
+    metric_is_rate: bool
+    n_samples: dict[str, int]
 
 
 class TrialStarted(_Event):
@@ -98,6 +108,7 @@ class RunFinished(_Event):
 
 Event = (
     RunStarted
+    | ModelRead
     | TrialStarted
     | StageStarted
     | StageProgress

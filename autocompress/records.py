@@ -141,12 +141,12 @@ class Quality(Frozen):
 
 
 class Certificate(Frozen):
-    """Whether a finalist's quality drop is inside the limit beyond reasonable doubt, on data that no choice was made by.
+    """Whether a finalist's quality drop is surely inside the limit, on data that no choice was made by.
 
     ``upper_bound`` is the one-sided upper confidence bound of the drop, in the limit's own terms (``relative`` to the
-    original's value, or in the metric's unit), at ``level``, which is raised so that all finalists together are wrong at
-    most one time in twenty. ``samples_needed`` is roughly how many samples would certify a drop as it was observed; None
-    where none would, because the observed drop itself is beyond the limit.
+    original's value, or in the metric's unit), at ``level``, which is raised so that all finalists together are wrong
+    at most one time in twenty. ``samples_needed`` is roughly how many samples would certify a drop as it was observed;
+    None where none would, because the observed drop itself is beyond the limit.
     """
 
     certified: bool

@@ -15,6 +15,7 @@ from rich.text import Text
 from autocompress.cli import console
 from autocompress.events import (
     Event,
+    ModelRead,
     Note,
     RunFinished,
     RunStarted,
@@ -56,6 +57,7 @@ class Fold:
     def __init__(self, prefer: Preference) -> None:
         self._prefer = prefer
         self.started: RunStarted | None = None
+        self.read: ModelRead | None = None
         self.running: TrialStarted | None = None
         self.records: dict[int, TrialRecord] = {}
 
@@ -65,6 +67,8 @@ class Fold:
             case RunStarted():
                 self.started = event
                 self.records = {record.number: record for record in event.records}
+            case ModelRead():
+                self.read = event
             case TrialStarted():
                 self.running = event
             case TrialFinished():
@@ -75,7 +79,7 @@ class Fold:
     def results(self) -> Results | None:
         """The trials so far with their verdicts; None before the original was measured."""
         original = next((r for r in self.records.values() if r.origin == "baseline" and r.measurement), None)
-        if original is None or self.started is None:
+        if original is None or self.started is None or self.read is None:
             return None
         records = tuple(self.records[number] for number in sorted(self.records))
         order = ranking(records, original, self._prefer)
@@ -85,7 +89,7 @@ class Fold:
             constraints=self.started.constraints,
             baseline=original,
             best=order[0].number if order else None,
-            metric_is_rate=self.started.metric_is_rate,
+            metric_is_rate=self.read.metric_is_rate,
         )
 
 
@@ -102,6 +106,8 @@ class PlainDisplay:
         match event:
             case RunStarted():
                 console.say(f"run {event.name}: up to {event.trials} trials, the original first (model {event.model})")
+            case ModelRead():
+                console.say(model_line(event))
             case Note():
                 console.say(f"note: {event.text}")
             case TrialStarted():
@@ -120,6 +126,12 @@ class PlainDisplay:
         self._next_stage_line = now + SECONDS_BETWEEN_STAGE_LINES
         share = f" {event.done}/{event.total}" if isinstance(event, StageProgress) else ""
         console.say(f"    trial {event.number}: {event.stage}{share} …")
+
+
+def model_line(event: ModelRead) -> str:
+    """What is compressed, and what it is judged by."""
+    parts = ", ".join(f"{count:,} {part}" for part, count in event.n_samples.items())
+    return f"{event.architecture}, {event.n_parameters:,} parameters; {event.metric} on samples: {parts}"
 
 
 def finished_line(record: TrialRecord, results: Results | None) -> str:
@@ -181,6 +193,13 @@ class LiveDisplay:
             text.append(f"\n▶ {chain or 'starting'}{self._stage_share}", style="cyan")
         text.append("\nCtrl-C stops and keeps everything", style="dim")
         return text
+
+
+@contextmanager
+def counted_progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show work that is counted; gives the function that takes (done, total)."""
+    with stage_progress(title) as take:
+        yield lambda done, total: take(StageMoved(stage="", done=done, total=total))
 
 
 @contextmanager

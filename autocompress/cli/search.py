@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from autocompress.cli import console
 from autocompress.cli import options as opt
 from autocompress.cli.app import app
 from autocompress.spec import Preference, SearchSpec
@@ -185,12 +184,15 @@ def demo(
 
       autocompress demo
     """
-    from autocompress.demo import demo_spec
+    from autocompress.cli.display import counted_progress
+    from autocompress.demo.problem import demo_spec, prepare_demo
+    from autocompress.runs import fresh_name
     from autocompress.stage_cache import cache_root
 
-    spec = demo_spec(cache_root() / "demo", console.say)
+    with counted_progress("training the demo's model (once)") as progress:
+        spec = demo_spec(*prepare_demo(cache_root() / "demo", progress))
     budget = spec.budget.model_copy(update={"trials": trials})
-    _search_and_show(spec.model_copy(update={"budget": budget, "name": name or spec.name}), as_json=json)
+    _search_and_show(spec.model_copy(update={"budget": budget, "name": name or fresh_name("demo")}), as_json=json)
 
 
 def _search_and_show(spec: SearchSpec, *, as_json: bool) -> None:

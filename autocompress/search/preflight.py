@@ -38,7 +38,7 @@ def check(spec: SearchSpec) -> Checked:
     """
     task = find_task(spec.model)
     check_data(spec.model, spec.data, task, spec.seed)
-    _check_limits(spec, task)
+    check_limits(spec, task.metric.name, is_rate=task.metric.is_rate)
     methods = {name: registry.load("methods", name) for name in _chosen("methods", spec.space.methods)}
     formats, unavailable = available_formats(spec.space.formats, spec.device)
     return Checked(task=task, methods=methods, formats=formats, unavailable=unavailable)
@@ -61,11 +61,16 @@ def check_data(model: ModelSpec, data: DataSpec | None, task: Task, seed: int) -
         task.check_rows(rows)
 
 
-def _check_limits(spec: SearchSpec, task: Task) -> None:
+def check_limits(spec: SearchSpec, metric: str, *, is_rate: bool) -> None:
+    """Refuse limits that mean nothing for this metric or device.
+
+    Raises:
+        SpecError: percentage points of a metric that is no rate, or VRAM on the CPU.
+    """
     drop = spec.constraints.quality_drop
-    if drop is not None and drop.in_points and not task.metric.is_rate:
+    if drop is not None and drop.in_points and not is_rate:
         raise SpecError(
-            f"{task.metric.name} is no rate, so it has no percentage points",
+            f"{metric} is no rate, so it has no percentage points",
             where="constraints.quality_drop",
             remedy="Write a relative drop such as 1%, or an absolute one such as 0.5.",
         )

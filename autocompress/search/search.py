@@ -11,6 +11,7 @@ from autocompress.errors import ModelError
 from autocompress.events import (
     Event,
     Heartbeat,
+    ModelRead,
     Note,
     RunFinished,
     RunStarted,
@@ -44,7 +45,7 @@ from autocompress.runs import EventLog, RunFolder
 from autocompress.search.bench import as_error
 from autocompress.search.finals import Finals
 from autocompress.search.launcher import Launcher
-from autocompress.search.preflight import Checked, workspace_of
+from autocompress.search.preflight import Checked, check_limits, workspace_of
 from autocompress.search.proposer import Proposer
 from autocompress.search.study import Study
 from autocompress.space import SearchSpace
@@ -96,12 +97,20 @@ class Search:
             model=self.spec.model.path,
             trials=trials,
             constraints=self.spec.constraints,
-            metric_is_rate=self.checked.task.metric.is_rate,
             records=tuple(self.study.records()),
         )
         for name, why in self.checked.unavailable.items():
             self._emit(Note, text=f"format {name} is left out: {why}")
         prepared = self._prepare()
+        check_limits(self.spec, prepared.metric, is_rate=prepared.metric_is_rate)
+        self._emit(
+            ModelRead,
+            architecture=prepared.facts.architecture,
+            n_parameters=prepared.facts.n_parameters,
+            metric=prepared.metric,
+            metric_is_rate=prepared.metric_is_rate,
+            n_samples=prepared.n_samples,
+        )
         space = SearchSpace(
             self.checked.methods, self.checked.formats, prepared.facts, self.spec.device, self.spec.seed
         )
