@@ -13,7 +13,8 @@ from autocompress.recipe import Recipe
 from autocompress.search.study import DIRECTIONS
 from autocompress.space import SearchSpace
 
-SAMPLER_TRIES = 30
+SHARP_TRIES = 2
+WIDE_TRIES = 30
 RANDOM_TRIES = 500
 
 
@@ -26,10 +27,17 @@ class Proposer:
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space = space
-        self._queue = space.known_good()
+        self._queue = [(recipe, "known_good") for recipe in space.known_good()]
         self._random = random.Random(seed)  # noqa: S311 - no secret
-        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, warn_independent_sampling=False)
-        self._study = optuna.create_study(directions=DIRECTIONS, sampler=sampler)
+        # TPE draws candidates where good trials are dense and takes the most promising one. With the best of many it
+        # soon comes back to what was tried; with a single candidate it stays among the good but wanders.
+        self._sharp, self._wide = (
+            optuna.samplers.TPESampler(
+                seed=seed, multivariate=True, group=True, n_ei_candidates=count, warn_independent_sampling=False
+            )
+            for count in (24, 1)
+        )
+        self._study = optuna.create_study(directions=DIRECTIONS, sampler=self._sharp)
         self._learned: set[int] = set()
 
     def next(self, tried: Iterable[str], finished: Sequence[FrozenTrial]) -> tuple[Recipe, str] | None:
@@ -41,11 +49,12 @@ class Proposer:
         """
         seen = set(tried)
         while self._queue:
-            recipe = self._queue.pop(0)
+            recipe, origin = self._queue.pop(0)
             if recipe.digest not in seen:
-                return recipe, "known_good"
+                return recipe, origin
         self._learn(finished)
-        for _ in range(SAMPLER_TRIES):
+        for attempt in range(SHARP_TRIES + WIDE_TRIES):
+            self._study.sampler = self._sharp if attempt < SHARP_TRIES else self._wide
             trial = self._study.ask()
             recipe = self.space.propose(trial)
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -59,7 +68,7 @@ class Proposer:
 
     def retry(self, recipe: Recipe) -> None:
         """Put a recipe whose trial was interrupted in front of the queue."""
-        self._queue.insert(0, recipe)
+        self._queue.insert(0, (recipe, "retry"))
 
     def _is_new(self, recipe: Recipe, seen: set[str]) -> bool:
         return recipe.digest not in seen and self.space.refusal(recipe) is None

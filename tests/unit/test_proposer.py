@@ -1,0 +1,135 @@
+"""What is tried next: known-good recipes, then the sampler's, never one twice, until the space is empty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial
+from run_example import measurement, trial
+from toy_models import MODELS, space_on
+
+from autocompress import registry
+from autocompress.recipe import Recipe
+from autocompress.records import Status
+from autocompress.search.proposer import Proposer
+from autocompress.search.study import DIRECTIONS, Study, sqlite_url
+from autocompress.space import SearchSpace
+from autocompress.spec import SearchSpec
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+N_PROPOSALS = 220
+ORIGINAL = trial(0, [], "pytorch", measurement(size=1))
+
+
+def tiny_space() -> SearchSpace:
+    """Two formats, with half precision or without: four recipes."""
+    formats = {name: registry.load("formats", name)() for name in ("onnx", "pytorch")}
+    return SearchSpace({"fp16": registry.load("methods", "fp16")}, formats, MODELS["bert"], "cpu", 0)
+
+
+def proposals(proposer: Proposer, count: int, finished: list[FrozenTrial] | None = None) -> list[Recipe]:
+    tried: list[str] = []
+    recipes = []
+    while len(recipes) < count:
+        proposal = proposer.next(tried, finished or [])
+        if proposal is None:
+            break
+        recipes.append(proposal[0])
+        tried.append(proposal[0].digest)
+    return recipes
+
+
+def test_known_good_recipes_come_first_and_in_their_order() -> None:
+    space = space_on("bert")
+    proposer = Proposer(space, seed=0)
+    tried: list[str] = []
+    for expected in space.known_good():
+        assert proposer.next(tried, []) == (expected, "known_good")
+        tried.append(expected.digest)
+    proposal = proposer.next(tried, [])
+    assert proposal is not None
+    assert proposal[1] == "sampler"
+
+
+def test_a_known_good_recipe_that_was_tried_before_is_passed_over() -> None:
+    space = space_on("bert")
+    first, second, *_ = space.known_good()
+    assert Proposer(space, seed=0).next([first.digest], []) == (second, "known_good")
+
+
+def test_no_recipe_comes_twice_and_all_are_valid() -> None:
+    space = space_on("bert")
+    recipes = proposals(Proposer(space, seed=0), N_PROPOSALS)
+    assert len({recipe.digest for recipe in recipes}) == N_PROPOSALS
+    assert all(space.contains(recipe) for recipe in recipes)
+
+
+def test_a_tiny_space_is_tried_out_and_then_empty() -> None:
+    proposer = Proposer(tiny_space(), seed=0)
+    recipes = proposals(proposer, 100)
+    assert {str(recipe) for recipe in recipes} == {"onnx", "pytorch", "fp16 → onnx", "fp16 → pytorch"}
+    assert proposer.next([recipe.digest for recipe in recipes], []) is None
+
+
+def test_the_same_seed_proposes_the_same_and_another_seed_something_else() -> None:
+    one, same, other = (proposals(Proposer(space_on("bert"), seed), 40) for seed in (1, 1, 2))
+    assert one == same
+    assert one != other
+
+
+def test_an_interrupted_recipe_comes_before_all_others_and_says_what_it_is() -> None:
+    space = space_on("bert")
+    proposer = Proposer(space, seed=0)
+    interrupted = space.known_good()[-1]
+    proposer.retry(interrupted)
+    assert proposer.next([], []) == (interrupted, "retry")
+    assert proposer.next([interrupted.digest], []) == (space.known_good()[0], "known_good")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    spec = SearchSpec.model_validate({"model": {"path": "m"}})
+    return Study.create("mine", sqlite_url(tmp_path / "study.db"), spec)
+
+
+def test_learning_leaves_no_trace_in_the_record(study: Study, tmp_path: Path) -> None:
+    space = space_on("bert")
+    for recipe in proposals(Proposer(space, seed=1), 12):
+        record = study.start(recipe, "sampler", space)
+        figures = measurement(size=0.5, speedup=2.0)
+        study.finish(record.model_copy(update={"status": Status.COMPLETE, "measurement": figures}), ORIGINAL, {})
+    before = [trial.params for trial in study.finished_trials()]
+    assert len(proposals(Proposer(space, seed=0), 30, study.finished_trials())) == 30
+    stored = optuna.load_study(study_name="mine", storage=sqlite_url(tmp_path / "study.db"))
+    assert [trial.params for trial in stored.get_trials()] == before
+
+
+def test_it_goes_where_trials_were_good_although_it_never_proposes_those_again() -> None:
+    space = space_on("bert")
+    proposer = Proposer(space, seed=0)
+    record = optuna.create_study(directions=DIRECTIONS)
+    tried: list[str] = []
+    pruned = []
+    for _ in range(60):
+        proposal = proposer.next(tried, record.get_trials())
+        assert proposal is not None
+        recipe, _ = proposal
+        tried.append(recipe.digest)
+        record.enqueue_trial(space.parameters(recipe))
+        entered = record.ask()
+        space.propose(entered)
+        pruned.append(recipe.step("magnitude") is not None)
+        record.tell(entered, [-2.0, -1.0, 0.0] if pruned[-1] else [1.0, 1.0, 0.5])
+    assert sum(pruned[-30:]) > 0.6 * 30
+
+
+def test_a_record_of_recipes_outside_the_space_does_not_disturb(study: Study) -> None:
+    outside = Recipe(format="pytorch", seed=99)
+    record = study.start(outside, "user", None)
+    figures = measurement(size=0.5)
+    study.finish(record.model_copy(update={"status": Status.COMPLETE, "measurement": figures}), ORIGINAL, {})
+    recipes = proposals(Proposer(space_on("bert"), seed=0), 20, study.finished_trials())
+    assert len(recipes) == 20
