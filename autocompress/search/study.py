@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ Samplers ignore failed trials and propose them again; with worst values and ever
 """
 
 optuna.logging.set_verbosity(logging.WARNING)
+warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
 class Study:
@@ -125,8 +127,10 @@ class Study:
     def close_interrupted(self) -> list[TrialRecord]:
         """Close the trials that a search which is gone left running, and give their records."""
         left = [record for record in self.records() if record.status is Status.RUNNING]
-        for record in left:
-            self._study.tell(record.number, state=TrialState.FAIL)
+        for _ in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self._study.ask()  # its search ended before it could begin; only what runs can be closed
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._study.tell(trial.number, state=TrialState.FAIL)
         return left
 
     def finish(self, record: TrialRecord, original: TrialRecord | None, limits: Mapping[str, float]) -> None:
@@ -181,13 +185,13 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
 
 
 def _reach(url: str, action: Any) -> Any:
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+    from sqlalchemy.exc import SQLAlchemyError
 
     shown = url.rpartition("@")[2]  # without the password
     try:
         return action()
-    except (OperationalError, ArgumentError, NoSuchModuleError, ModuleNotFoundError) as problem:
-        reason = str(getattr(problem, "orig", None) or problem).splitlines()[0]
+    except (SQLAlchemyError, ImportError) as problem:
+        reason = str(problem.__cause__ or problem).splitlines()[0]
         raise EnvironmentProblem(f"the storage cannot be used: {reason}", where=shown) from problem
     except optuna.exceptions.StorageInternalError as problem:
         raise EnvironmentProblem("the storage cannot be written", where=shown, remedy="Free disk space.") from problem
