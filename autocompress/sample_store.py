@@ -22,9 +22,9 @@ def save_samples(samples: Sequence[Sample], path: Path) -> None:
     plain: list[Any] = []
     for index, sample in enumerate(samples):
         for name, array in sample.inputs.items():
-            arrays[f"{index}/input/{name}"] = np.ascontiguousarray(array)
+            arrays[f"{index}/input/{name}"] = np.asarray(array, order="C")
         if isinstance(sample.target, np.ndarray):
-            arrays[f"{index}/target"] = np.ascontiguousarray(sample.target)
+            arrays[f"{index}/target"] = np.asarray(sample.target, order="C")
             plain.append(None)
         else:
             plain.append(sample.target.item() if isinstance(sample.target, np.generic) else sample.target)
