@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from autocompress import registry
 from autocompress.errors import ModelError
+from autocompress.spec import ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from autocompress.formats.base import Runner
 
 
-def load(folder: str | Path, device: str = "cpu", threads: int | None = None) -> nn.Module | Runner:
+def load(
+    folder: str | Path, device: str = "cpu", threads: int | None = None, task_file: str | Path | None = None
+) -> nn.Module | Runner:
     """The compressed model in ``folder``, ready to run.
 
     Of the PyTorch format that is the ``torch.nn.Module`` itself, of any other format its `Runner`:
-    ``runner.forward({"input_ids": array})``. A model of one's own needs its task file in its place.
-    ``threads`` is that of the whole process; None takes all cores.
+    ``runner.forward({"input_ids": array})``. A model of one's own needs its ``task_file``,
+    which is run. ``threads`` is that of the whole process; None takes all cores.
 
     Raises:
         ModelError: there is no compressed model in the folder.
@@ -29,7 +32,8 @@ def load(folder: str | Path, device: str = "cpu", threads: int | None = None) ->
     if not folder.is_dir():
         raise ModelError("there is no such folder", where=str(folder), remedy="Check the path.")
     name = _format_of(folder)
-    runner: Any = registry.load("formats", name)().load(folder, device, threads or os.cpu_count() or 1)
+    model = ModelSpec(path=str(task_file), task_file=str(task_file)) if task_file else None
+    runner: Any = registry.load("formats", name)().load(folder, device, threads or os.cpu_count() or 1, model)
     loaded: nn.Module | Runner = runner.module if name == "pytorch" else runner
     return loaded
 

@@ -36,7 +36,7 @@ from autocompress.stages import Stages
 if TYPE_CHECKING:
     from torch import nn
 
-    from autocompress.formats.base import Format
+    from autocompress.formats.base import Format, Runner
     from autocompress.recipe import Recipe, Step
     from autocompress.tasks.base import Part, Task
 
@@ -298,8 +298,8 @@ def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
     workspace, task = job.workspace, _task(job.workspace.task)
     inputs = load_inputs(_timing_path(workspace))
     with stages.stage("latency"):
-        candidate = _format(job.format).load(job.artifact, workspace.device, workspace.threads)
-        original = job.original and _format(ORIGINAL_FORMAT).load(job.original, workspace.device, workspace.threads)
+        candidate = _load(job.format, job.artifact, workspace)
+        original = job.original and _load(ORIGINAL_FORMAT, job.original, workspace)
         try:
             return time_pair(
                 lambda: task.timed_call(workspace.model, candidate, inputs),
@@ -315,6 +315,10 @@ def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
                 original.close()
 
 
+def _load(name: str, artifact: Path, workspace: Workspace) -> Runner:
+    return _format(name).load(artifact, workspace.device, workspace.threads, workspace.model)
+
+
 def _measure_quality(job: MeasureJob, stages: Stages) -> Quality:
     """Judge on every sample of the part, one at a time and on as many threads as deployed."""
     from autocompress.measure.outcomes import Outcomes, evaluate
@@ -323,7 +327,7 @@ def _measure_quality(job: MeasureJob, stages: Stages) -> Quality:
     workspace, task = job.workspace, _task(job.workspace.task)
     baseline = workspace.baseline / f"outcomes-{job.part}.npz"
     with stages.stage("quality"):
-        runner = _format(job.format).load(job.artifact, workspace.device, workspace.threads)
+        runner = _load(job.format, job.artifact, workspace)
         try:
             samples = load_samples(_samples_path(workspace, job.part))
             outcomes = evaluate(task, workspace.model, runner, samples, stages.progress)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, Inputs, StepContext
     from autocompress.facts import ModelFacts
     from autocompress.recipe import Step
+    from autocompress.spec import ModelSpec
 
 
 class Unavailable(Frozen):
@@ -77,5 +78,8 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def load(self, folder: Path, device: str, threads: int) -> Runner:
-        """Load what `export` wrote. Imports only what deployment needs."""
+    def load(self, folder: Path, device: str, threads: int, model: ModelSpec | None = None) -> Runner:
+        """Load what `export` wrote. Imports only what deployment needs.
+
+        ``model`` names the task file of a model of the user's own: an artifact never says itself what code to run.
+        """

@@ -52,7 +52,7 @@ def probe(job: ProbeJob, inputs: dict[str, Any]) -> ProbeResult:
         importlib.import_module(module)
     imports_bytes = resident_bytes("VmRSS")
     with nvml_device() as device, _DevicePeak(device if job.device == "cuda" else None) as device_peak:
-        runner = kind().load(job.artifact, job.device, job.threads)
+        runner = kind().load(job.artifact, job.device, job.threads, job.model)
         for _ in range(CALLS):
             task.timed_call(job.model, runner, inputs)
         runner.synchronize()

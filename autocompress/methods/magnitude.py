@@ -30,6 +30,8 @@ class Magnitude(Step, tag="magnitude"):
 
     phase = Phase.PRUNE
     summary = "Set the smallest weights to zero and store only the others"
+    # Integer codes are stored for zeros as for any other value: the pruning would cost quality and save nothing.
+    conflicts = frozenset({"rtn", "int8_weight_only", "int8_dynamic", "int8_static"})
 
     sparsity: Annotated[float, Field(gt=0, lt=1), Range(0.1, 0.7, 0.1)] = 0.3
     granularity: Annotated[Literal["layer", "global"], Choice("layer", "global")] = "layer"

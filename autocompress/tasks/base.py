@@ -92,9 +92,6 @@ class Task(ABC):
     def load_model(self, model: ModelSpec) -> nn.Module:
         """The original in evaluation mode, on the CPU, in the precision it is stored in.
 
-        A module whose code is not part of transformers carries ``autocompress_source``, a dict of ``task`` (this task's
-        name), ``task_file`` and ``path``: an artifact keeps it, so that the module can be built again by `load_model`.
-
         Raises:
             ModelError: not found, pickled without permission, or of another architecture.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,10 @@ CODED = [
 DENSE = [[], ["fp16"], ["bf16"]]
 
 
-def exported(model: CompressibleModel, folder: Path) -> str:
+def exported(model: CompressibleModel, folder: Path, task: str = "any") -> str:
     folder.mkdir(exist_ok=True)
-    return PyTorchFormat().export(model, folder, step_context(model.module, folder.parent))
+    context = replace(step_context(model.module, folder.parent), task=task)
+    return PyTorchFormat().export(model, folder, context)
 
 
 def data_bytes(file: Path) -> int:
@@ -218,15 +220,17 @@ def test_a_model_of_ones_own_is_built_again_from_its_task_file(steps: list, tmp_
 
     task_file = tmp_path / "task.py"
     task_file.write_text(TASK_FILE)
-    module = Own().load_model(ModelSpec(path="any", task_file=str(task_file)))
-    module.autocompress_source = {"task": "own", "task_file": str(task_file), "path": "any"}
+    spec = ModelSpec(path="any", task_file=str(task_file))
+    module = Own().load_model(spec)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn(parameter.shape) * 0.1)
     model = compressed(module, tmp_path, *steps)
-    exported(model, tmp_path / "out")
+    exported(model, tmp_path / "out", task="own")
+    with pytest.raises(ModelError, match="task file"):
+        PyTorchFormat().load(tmp_path / "out", "cpu", 1)
     inputs = {"image": np.random.default_rng(0).normal(size=(1, 1, 6, 6)).astype(np.float32)}
-    found = PyTorchFormat().load(tmp_path / "out", "cpu", 1).forward(inputs)["output"]
+    found = PyTorchFormat().load(tmp_path / "out", "cpu", 1, spec).forward(inputs)["output"]
     np.testing.assert_array_equal(found, output_of(model.module, inputs))
 
 

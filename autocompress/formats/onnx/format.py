@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext
     from autocompress.facts import ModelFacts
     from autocompress.recipe import Step
+    from autocompress.spec import ModelSpec
 
 MOSTLY = 0.5
 """Above this share of a model's parameters, convolutions decide how it computes."""
@@ -82,8 +83,9 @@ class OnnxFormat(Format):
             raise Unsupported("ONNX Runtime's kernels do not take bfloat16")
         return export(model, folder, context)
 
-    def load(self, folder: Path, device: str, threads: int) -> Runner:
+    def load(self, folder: Path, device: str, threads: int, model: ModelSpec | None = None) -> Runner:
         """See `Format.load`."""
+        del model  # a graph holds all that it computes
         from autocompress.formats.onnx.runner import DECODER, OnnxRunner, OnnxSeq2SeqRunner
 
         kind = OnnxSeq2SeqRunner if (folder / DECODER).exists() else OnnxRunner

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext
     from autocompress.facts import ModelFacts
     from autocompress.recipe import Step
+    from autocompress.spec import ModelSpec
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 KNOWN_GOOD: tuple[tuple[dict[str, Any], ...], ...] = (
@@ -58,11 +59,11 @@ class PyTorchFormat(Format):
 
         return write_files(model, folder, context.task)
 
-    def load(self, folder: Path, device: str, threads: int) -> Runner:
+    def load(self, folder: Path, device: str, threads: int, model: ModelSpec | None = None) -> Runner:
         """See `Format.load`.
 
         Raises:
-            ModelError: the folder is not what `export` writes.
+            ModelError: the folder is not what `export` writes, or its code is in a task file that is not named.
         """
         import torch
 
@@ -70,4 +71,4 @@ class PyTorchFormat(Format):
         from autocompress.formats.pytorch.runner import PyTorchRunner
 
         torch.set_num_threads(threads)
-        return PyTorchRunner(read_module(folder).to(device), device)
+        return PyTorchRunner(read_module(folder, model).to(device), device)

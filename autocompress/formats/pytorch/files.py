@@ -4,7 +4,7 @@
 |---|---|
 | ``model.safetensors`` | dense tensors under their names; of a coded weight ``NAME.PART`` for each packed part |
 | ``config.json``, ``generation_config.json`` | of a Hugging Face model, as its own library writes them |
-| ``autocompress.json`` | how to decode the parts; for a model of one's own also where its code is |
+| ``autocompress.json`` | how to decode the parts, and whether the model's code is in a task file |
 
 ``autocompress.json`` is there only when needed: a folder without it is a plain Hugging Face folder.
 """
@@ -19,18 +19,19 @@ from typing import TYPE_CHECKING, Any
 from autocompress import registry
 from autocompress.errors import ModelError, Unsupported
 from autocompress.model_state import fill, float_dtype, pack_encodings, unpack_encodings
-from autocompress.spec import ModelSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from autocompress.compressible import CompressibleModel, Weight
+    from autocompress.spec import ModelSpec
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
 MANIFEST_FILE = "autocompress.json"
 MANIFEST_VERSION = 1
+OWN_TASK = "own"
 
 
 def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
@@ -43,8 +44,8 @@ def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
     from safetensors.torch import save_file
 
     module = model.module
-    source: dict[str, Any] | None = getattr(module, "autocompress_source", None)
-    if source is None:
+    is_own = task == OWN_TASK
+    if not is_own:
         _require_known_architecture(module)
         _write_config(module, folder)
     parts, headers = pack_encodings(model.encodings)
@@ -53,14 +54,13 @@ def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
     # One metadata key: safetensors writes several in random order.
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     dtype = float_dtype(module)
-    if headers or source is not None:
+    if headers or is_own:
         weights = {weight.name: weight for weight in model.weights()}
         manifest = {
             "version": MANIFEST_VERSION,
             "architecture": type(module).__name__,
             "task": task,
             "dtype": dtype,
-            "source": source,
             "encodings": {name: _entry(weights[name], header) for name, header in headers.items()},
         }
         text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
@@ -68,11 +68,15 @@ def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
     return f"{dtype} after unpacking at load" if headers else dtype
 
 
-def read_module(folder: Path) -> nn.Module:
+def read_module(folder: Path, model: ModelSpec | None = None) -> nn.Module:
     """The module that `write_files` wrote, in evaluation mode, on the CPU, coded weights decoded.
 
+    Args:
+        folder: its files.
+        model: names the task file whose code makes a module of the user's own; the folder itself cannot.
+
     Raises:
-        ModelError: files are missing or do not fit each other.
+        ModelError: files are missing or do not fit each other, or the task file is not named.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -83,7 +87,7 @@ def read_module(folder: Path) -> nn.Module:
         tensors = _decode(tensors, manifest)
     except (OSError, SafetensorError, ValueError) as problem:
         raise ModelError(f"the weights cannot be read: {problem}", where=str(folder / WEIGHTS_FILE)) from None
-    module = _own(manifest["source"], tensors) if manifest.get("source") else _hugging_face(folder, tensors)
+    module = _own(folder, model, tensors) if manifest.get("task") == OWN_TASK else _hugging_face(folder, tensors)
     return module.eval().requires_grad_(False)
 
 
@@ -188,10 +192,14 @@ def _hugging_face(folder: Path, tensors: dict[str, Tensor]) -> nn.Module:
     return module  # type: ignore[no-any-return]
 
 
-def _own(source: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+def _own(folder: Path, model: ModelSpec | None, tensors: dict[str, Tensor]) -> nn.Module:
     """A module from its task file, with these weights."""
-    task_file = str(source["task_file"])
-    task = registry.load("tasks", source["task"])()
-    module: nn.Module = task.load_model(ModelSpec(path=str(source.get("path", task_file)), task_file=task_file))
+    if model is None or model.task_file is None:
+        raise ModelError(
+            "holds the weights of a model whose code is in a task file",
+            where=str(folder),
+            remedy="Name the file (task_file=… or --task-file); it is run.",
+        )
+    module: nn.Module = registry.load("tasks", OWN_TASK)().load_model(model)
     fill(module, tensors)
     return module
