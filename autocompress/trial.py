@@ -27,7 +27,7 @@ from autocompress.jobs import (
     TrialJob,
     Workspace,
 )
-from autocompress.records import Artifact, Latency, Measurement, Memory, Quality, Vram, describe_files
+from autocompress.records import Artifact, Estimate, Latency, Measurement, Memory, Quality, Vram, describe_files
 from autocompress.sample_store import load_samples, save_samples
 from autocompress.space import recipe_refusal
 from autocompress.stage_cache import StageCache
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from autocompress.tasks.base import Part, Task
 
 LARGEST_CALIBRATION_SAMPLES = 128
+NO_DROP = Estimate(value=0.0, low=0.0, high=0.0)
 
 
 def run_job(job: Job, stages: Stages) -> Answer:
@@ -337,4 +338,7 @@ def _measure_quality(job: MeasureJob, stages: Stages) -> Quality:
             outcomes.save(baseline)
         if job.outcomes is not None:
             outcomes.save(job.outcomes)
-        return compare(task.metric, outcomes, Outcomes.load(baseline), job.part, other_metrics=task.other_metrics)
+        quality = compare(task.metric, outcomes, Outcomes.load(baseline), job.part, other_metrics=task.other_metrics)
+        if job.original is None:  # against itself there is nothing to be unsure of
+            quality = quality.model_copy(update={"drop": NO_DROP, "relative_drop": NO_DROP})
+        return quality

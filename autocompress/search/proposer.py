@@ -32,9 +32,7 @@ class Proposer:
         # TPE draws candidates where good trials are dense and takes the most promising one. With the best of many it
         # soon comes back to what was tried; with a single candidate it stays among the good but wanders.
         self._sharp, self._wide = (
-            optuna.samplers.TPESampler(
-                seed=seed, multivariate=True, group=True, n_ei_candidates=count, warn_independent_sampling=False
-            )
+            optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_ei_candidates=count)
             for count in (24, 1)
         )
         self._study = optuna.create_study(directions=DIRECTIONS, sampler=self._sharp)
