@@ -5,6 +5,7 @@ Nothing here may start a thread, a parallel region or a CUDA context: children a
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -39,4 +40,6 @@ def preload() -> None:
         registry.load_all(family)
 
 
+# Ctrl-C in a terminal reaches this process too, but it is the search that answers it.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 preload()

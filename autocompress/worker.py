@@ -16,7 +16,14 @@ from autocompress.jobs import Answer, Failed, Progress, job_adapter
 from autocompress.records import TrialError
 from autocompress.stages import Stages
 
-OUT_OF_MEMORY_SIGNS = ("can't allocate memory", "bad_alloc", "out of memory", "Cannot allocate memory")
+OUT_OF_MEMORY_SIGNS = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "out of memory",
+    "bad_alloc",  # C++
+    "memory allocation of",  # Rust
+    "MemoryError",
+)
 
 
 def work(connection: Connection, job_json: bytes, log: str, memory_bytes: int | None) -> None:
@@ -31,9 +38,9 @@ def work(connection: Connection, job_json: bytes, log: str, memory_bytes: int | 
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _redirect_output(Path(log))
-    if memory_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
+    if memory_bytes is not None:  # after the thread has its stack: one that cannot start would be waited for for ever
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
     def send(message: Progress | Answer) -> None:
         connection.send_bytes(message.model_dump_json().encode())
@@ -62,7 +69,7 @@ def _failure(problem: Exception, stages: Stages) -> Failed:
     message = str(problem).strip() or type(problem).__name__
     remedy, exit_code = None, 3
     status: str = "failed"
-    if isinstance(problem, MemoryError) or any(sign in message for sign in OUT_OF_MEMORY_SIGNS):
+    if _is_out_of_memory(problem):
         status = "out_of_memory"
         message = "the trial needed more memory than it may use"
         remedy = "Raise --trial-memory, or use a machine with more."
@@ -88,6 +95,15 @@ def _failure(problem: Exception, stages: Stages) -> Failed:
             "stages": stages.finished,
         }
     )
+
+
+def _is_out_of_memory(problem: BaseException | None) -> bool:
+    """Whether this, or what caused it, is a lack of memory."""
+    while problem is not None:
+        if isinstance(problem, MemoryError) or any(sign in str(problem) for sign in OUT_OF_MEMORY_SIGNS):
+            return True
+        problem = problem.__cause__
+    return False
 
 
 def _redirect_output(log: Path) -> None:
