@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +12,10 @@ from autocompress.cli import console
 from autocompress.cli import options as opt
 from autocompress.cli.app import app
 from autocompress.errors import RecipeError, UsageError
-from autocompress.recipe_file import RecipeFile
-from autocompress.spec import DataSpec, Device, ModelSpec
-from autocompress.strict import validate
+
+if TYPE_CHECKING:
+    from autocompress.recipe_file import RecipeFile
+    from autocompress.spec import DataSpec, Device, ModelSpec
 
 DIFFERS = 1
 
@@ -165,6 +166,8 @@ def _model_of(
     allow_pickle: bool,
 ) -> ModelSpec:
     """The model to work on: the recipe's own, unless another is named; code runs only when named here."""
+    from autocompress.spec import ModelSpec
+
     own = document.model
     if own.task == "own" and task_file is None:
         raise RecipeError(
@@ -184,6 +187,9 @@ def _model_of(
 
 
 def _data_of(document: RecipeFile, path: str | None) -> DataSpec | None:
+    from autocompress.spec import DataSpec
+    from autocompress.strict import validate
+
     if path is not None:
         columns = document.data.columns if document.data else {}
         return DataSpec(path=path, columns=columns)

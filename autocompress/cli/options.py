@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from autocompress.errors import SpecError
-from autocompress.spec import SearchSpec
-from autocompress.strict import validate
+
+if TYPE_CHECKING:  # pydantic's models take a tenth of a second, which `--help` can do without
+    from autocompress.spec import SearchSpec
 
 _LIMITS = "Limits"
 _BUDGET = "Budget"
@@ -87,6 +88,9 @@ def merged_spec(given: SearchSpec | None, options: dict[str, dict[str, Any]]) ->
     Raises:
         SpecError: an option is wrong, or no model is given.
     """
+    from autocompress.spec import SearchSpec
+    from autocompress.strict import validate
+
     plain: dict[str, Any] = given.model_dump(mode="json", exclude_unset=True) if given else {}
     for section, values in options.items():
         told = {name: value for name, value in values.items() if value not in (None, False)}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autocompress.cli import options as opt
 from autocompress.cli.app import app
-from autocompress.spec import Preference, SearchSpec
+
+if TYPE_CHECKING:
+    from autocompress.spec import Preference, SearchSpec
 
 NOTHING_FEASIBLE = 1
 
