@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 SPEC = SearchSpec.model_validate({"model": {"path": "m"}, "constraints": {"size": "0.5x", "quality_drop": "1pp"}})
 ORIGINAL = trial(0, [], "pytorch", measurement(size=1))
 SPACE = space_on("bert")
-RECIPE = Recipe(steps=steps_from_plain([{"magnitude": {"sparsity": 0.3}}, {"int8_dynamic": {}}]), format="onnx")
+RECIPE = Recipe(steps=steps_from_plain([{"magnitude": {"sparsity": 0.3}}, {"fp16": {}}]), format="onnx")
 OTHER = Recipe(steps=steps_from_plain(["kmeans"]), format="pytorch")
 
 
