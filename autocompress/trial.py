@@ -90,15 +90,16 @@ def prepare(job: PrepareJob, stages: Stages) -> Prepared:
             stages.progress(number, len(samples))
         if "search" in samples:  # a recipe can be applied without data, but not measured
             save_inputs(task.timing_inputs(workspace.model, samples["search"]), _timing_path(workspace))
+    metric = task.metric_of(workspace.model)
     digests = {part: rows_digest(rows) for part, rows in parts.items()} or dict.fromkeys(samples, model_key)
     return Prepared(
         facts=facts,
         model_key=model_key,
         data_keys=digests,
         n_samples={part: len(found) for part, found in samples.items()},
-        metric=task.metric.name,
-        higher_is_better=task.metric.higher_is_better,
-        metric_is_rate=task.metric.is_rate,
+        metric=metric.name,
+        higher_is_better=metric.higher_is_better,
+        metric_is_rate=metric.is_rate,
         environment=environment(workspace.device, workspace.threads),
     )
 
@@ -174,10 +175,23 @@ def build(job: BuildJob, stages: Stages) -> Built:
         job.artifact.mkdir(parents=True)
         kernel = chosen.export(model, job.artifact, context)
         files = describe_files(job.artifact, [path for path in job.artifact.rglob("*") if path.is_file()])
+    del model
+    if workspace.device == "cuda":
+        _release_device_memory()
     return Built(
         artifact=Artifact(format=recipe.format, files=files, kernel=kernel),
         stages=stages.finished,
     )
+
+
+def _release_device_memory() -> None:
+    """Give back what torch keeps for later: the artifact is measured in another process on the same device."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def _context(job: BuildJob, cache: StageCache, stages: Stages) -> StepContext:
@@ -220,7 +234,7 @@ def _run_steps(job: BuildJob, cache: StageCache, context: StepContext, stages: S
             model = CompressibleModel(task.load_model(workspace.model))
             if not _is_original(recipe):
                 model.module.float()
-            model.module.to(workspace.device)
+    model.module.to(workspace.device)
     for count in range(done, len(recipe.steps)):
         with stages.stage(recipe.steps[count].tag):
             recipe.steps[count].apply(model, context)
@@ -338,7 +352,8 @@ def _measure_quality(job: MeasureJob, stages: Stages) -> Quality:
             outcomes.save(baseline)
         if job.outcomes is not None:
             outcomes.save(job.outcomes)
-        quality = compare(task.metric, outcomes, Outcomes.load(baseline), job.part, other_metrics=task.other_metrics)
+        metric = task.metric_of(workspace.model)
+        quality = compare(metric, outcomes, Outcomes.load(baseline), job.part, other_metrics=task.other_metrics)
         if job.original is None:  # against itself there is nothing to be unsure of
             quality = quality.model_copy(update={"drop": NO_DROP, "relative_drop": NO_DROP})
         return quality

@@ -11,6 +11,7 @@ from autocompress.data.parts import read_parts
 from autocompress.errors import EnvironmentProblem, SpecError
 from autocompress.formats.base import Format
 from autocompress.jobs import Workspace
+from autocompress.measure.nvml import why_no_device
 from autocompress.recipe import Step
 from autocompress.spec import DataSpec, Device, ModelSpec, SearchSpec
 from autocompress.stage_cache import cache_root
@@ -36,12 +37,25 @@ def check(spec: SearchSpec) -> Checked:
         SpecError, ModelError, DataError: what the user gave cannot be used.
         EnvironmentProblem: this machine lacks something that was asked for by name.
     """
+    require_device(spec.device)
     task = find_task(spec.model)
     check_data(spec.model, spec.data, task, spec.seed)
-    check_limits(spec, task.metric.name, is_rate=task.metric.is_rate)
+    metric = task.metric_of(spec.model)
+    check_limits(spec, metric.name, is_rate=metric.is_rate)
     methods = {name: registry.load("methods", name) for name in _chosen("methods", spec.space.methods)}
     formats, unavailable = available_formats(spec.space.formats, spec.device)
     return Checked(task=task, methods=methods, formats=formats, unavailable=unavailable)
+
+
+def require_device(device: Device) -> None:
+    """Refuse ``cuda`` where there is no such device.
+
+    Raises:
+        EnvironmentProblem: with the reason.
+    """
+    reason = why_no_device() if device == "cuda" else None
+    if reason:
+        raise EnvironmentProblem(f"there is no CUDA device to use: {reason}", remedy="Use --device cpu.")
 
 
 def check_data(model: ModelSpec, data: DataSpec | None, task: Task, seed: int) -> None:

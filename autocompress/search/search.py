@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -90,7 +91,7 @@ class Search:
             KeyboardInterrupt: the running trial is closed as cancelled first.
             AutocompressError: the original cannot be read or run.
         """
-        interrupted = self.study.close_interrupted()
+        self.study.close_interrupted()
         self._emit(
             RunStarted,
             name=self.run.name,
@@ -115,7 +116,7 @@ class Search:
             self.checked.methods, self.checked.formats, prepared.facts, self.spec.device, self.spec.seed
         )
         original = self._original(prepared, space)
-        reason = self._try_recipes(prepared, space, original, trials, interrupted)
+        reason = self._try_recipes(prepared, space, original, trials)
         outcome = self._conclude(prepared, original, reason)
         certificate = outcome.certificate
         self._emit(
@@ -162,12 +163,11 @@ class Search:
         space: SearchSpace,
         original: TrialRecord,
         trials: int,
-        interrupted: list[TrialRecord],
     ) -> str:
         """Try recipes one after another; gives the reason why it ended."""
         proposer = Proposer(space, self.spec.seed)
         tried = {record.recipe.digest for record in self.study.records()}
-        for recipe in self._to_retry(interrupted):
+        for recipe in self._to_retry():
             proposer.retry(recipe)
             tried.discard(recipe.digest)
         while True:
@@ -178,20 +178,17 @@ class Search:
                 return f"the time limit of {timeout:g} s is reached"
             proposal = proposer.next(tried, self.study.finished_trials())
             if proposal is None:
-                return "every recipe of the space has been tried"
+                return "no recipe that was not tried yet could be found"
             recipe, origin = proposal
             tried.add(recipe.digest)
             self._try(recipe, origin, prepared, space, original)
             self._keep_artifacts_of_the_best(original)
 
-    def _to_retry(self, interrupted: list[TrialRecord]) -> list[Recipe]:
+    def _to_retry(self) -> list[Recipe]:
         """Recipes whose trial the end of a search cut off, once each."""
-        cut_off = [r for r in self.study.records() if r.status is Status.CANCELLED] + interrupted
-        times: dict[str, int] = {}
-        for record in self.study.records():
-            times[record.recipe.digest] = times.get(record.recipe.digest, 0) + 1
-        recipes = {r.recipe.digest: r.recipe for r in cut_off if r.origin != "baseline"}
-        return [recipe for digest, recipe in recipes.items() if times[digest] == 1]
+        records = self.study.records()
+        times = Counter(record.recipe.digest for record in records)
+        return [r.recipe for r in records if r.was_cut_off and r.origin != "baseline" and times[r.recipe.digest] == 1]
 
     def _try(
         self, recipe: Recipe, origin: str, prepared: Prepared, space: SearchSpace, original: TrialRecord | None
@@ -277,7 +274,7 @@ class Search:
             self.workspace,
             prepared,
             original,
-            self.checked.task.metric,
+            self.checked.task.metric_of(self.spec.model),
             self.spec.constraints.quality_drop,
             lambda job, number: self._ask(job, number, "judged.txt"),
         )

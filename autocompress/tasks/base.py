@@ -76,6 +76,15 @@ class Task(ABC):
     """Whether the task decodes, so that an export needs the decoder with its cache."""
     needs_data: ClassVar[bool] = True
 
+    def metric_of(self, model: ModelSpec) -> Metric:
+        """What the model is judged by; runs no code of the user's.
+
+        Raises:
+            ModelError: the model has a metric of its own, and it cannot be read.
+        """
+        del model
+        return self.metric
+
     @abstractmethod
     def claims(self, config: Mapping[str, Any]) -> bool:
         """Whether a model with this ``config.json`` is of this task."""

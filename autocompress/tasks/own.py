@@ -42,6 +42,10 @@ class Own(Task):
     roles = ()
     needs_data = False
 
+    def metric_of(self, model: ModelSpec) -> Metric:
+        """The metric that the file's constants describe."""
+        return read_metric(_path(model))
+
     def claims(self, config: Mapping[str, Any]) -> bool:
         """Never: the file must be given."""
         del config
@@ -51,7 +55,6 @@ class Own(Task):
         """The user's module, whose forward pass now takes and gives tensors by name; see `with_named_tensors`."""
         from torch import nn
 
-        self.metric = read_metric(_path(model))
         module = self._call(model, "load_model", model.path)
         if not isinstance(module, nn.Module):
             raise ModelError(f"load_model gave {type(module).__name__}, not a torch.nn.Module", where=model.task_file)
@@ -80,7 +83,6 @@ class Own(Task):
         from autocompress.spec import DataSpec
 
         del parts
-        self.metric = read_metric(_path(model))
         data = self._call(model, "load_data")
         if isinstance(data, Mapping):
             if set(data) != set(PARTS):
@@ -102,7 +104,6 @@ class Own(Task):
 
     def score(self, model: ModelSpec, answer: Any, target: Any) -> Score:
         """What the user's ``score`` says of the outputs; a single output is given as the array itself."""
-        self.metric = read_metric(_path(model))
         outputs = next(iter(answer.values())) if len(answer) == 1 else answer
         scored = self._call(model, "score", outputs, target)
         pair = scored if isinstance(scored, tuple) else (scored, 1.0)
@@ -110,7 +111,7 @@ class Own(Task):
             numerator, denominator = (float(number) for number in pair)
         except (TypeError, ValueError):
             raise ModelError(f"score gave {scored!r:.60}, not a number or a pair", where=model.task_file) from None
-        return {self.metric.name: (numerator, denominator)}
+        return {self.metric_of(model).name: (numerator, denominator)}
 
     def _call(self, model: ModelSpec, name: str, *arguments: Any) -> Any:
         function: Callable[..., Any] = getattr(_user_file(_path(model)), name)
@@ -122,6 +123,7 @@ class Own(Task):
             raise ModelError(f"{name} raised {type(problem).__name__}: {problem}", where=model.task_file) from problem
 
 
+@cache
 def read_metric(path: Path) -> Metric:
     """The metric's constants, read from the file's text without running it.
 

@@ -47,7 +47,7 @@ class Case:
         return [self.task.run(self.model, self.runner, sample.inputs) for sample in self.samples]
 
     def value(self, name):
-        metrics = {metric.name: metric for metric in (self.task.metric, *self.task.other_metrics)}
+        metrics = {metric.name: metric for metric in (self.task.metric_of(self.model), *self.task.other_metrics)}
         pairs = [
             self.task.score(self.model, answer, sample.target)[name]
             for answer, sample in zip(self.answers(), self.samples, strict=True)
@@ -81,7 +81,7 @@ def test_every_input_is_a_batch_of_one_that_the_model_takes(case):
 
 
 def test_every_sample_gives_all_metrics(case):
-    names = {case.task.metric.name, *(metric.name for metric in case.task.other_metrics)}
+    names = {case.task.metric_of(case.model).name, *(metric.name for metric in case.task.other_metrics)}
     answer = case.task.run(case.model, case.runner, case.samples[0].inputs)
     score = case.task.score(case.model, answer, case.samples[0].target)
     assert set(score) == names
