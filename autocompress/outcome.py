@@ -7,7 +7,7 @@ from autocompress.records import Certificate, Measurement
 
 
 class Finalist(Frozen):
-    """A trial that was judged again on the holdout part, and timed again by the full protocol."""
+    """A trial that was judged again on the holdout part; the best one was timed again by the full protocol, too."""
 
     number: int
     holdout: Measurement | None

@@ -232,6 +232,11 @@ class TrialRecord(Frozen):
     notes: tuple[str, ...] = ()
 
     @property
+    def was_cut_off(self) -> bool:
+        """Whether it was the end of the search that ended it: it says nothing about its recipe."""
+        return self.status in (Status.CANCELLED, Status.CRASHED) and self.wall_seconds is None
+
+    @property
     def feasible(self) -> bool:
         """Measured, and inside every limit."""
         return self.status is Status.COMPLETE and all(value <= 0 for value in self.violations.values())

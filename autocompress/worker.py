@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -22,6 +23,8 @@ OUT_OF_MEMORY_SIGNS = (
     "out of memory",
     "bad_alloc",  # C++
     "memory allocation of",  # Rust
+    "Failed to allocate memory",  # ONNX Runtime
+    "_ALLOC_FAILED",  # cuBLAS, cuDNN
     "MemoryError",
 )
 
@@ -73,8 +76,8 @@ def _failure(problem: Exception, stages: Stages) -> Failed:
         status = "out_of_memory"
         message = "the trial needed more memory than it may use"
         remedy = "Raise --trial-memory, or use a machine with more."
-    elif isinstance(problem, OSError) and problem.errno == 28:
-        message = f"the disk is full while writing {problem.filename or 'a file'}"
+    elif _is_disk_full(problem):
+        message = f"the disk is full while writing {getattr(problem, 'filename', None) or 'a file'}"
         remedy = "Free disk space and resume."
     elif isinstance(problem, AutocompressError):
         message = f"{problem.where}: {problem.what}" if problem.where else problem.what
@@ -104,6 +107,11 @@ def _is_out_of_memory(problem: BaseException | None) -> bool:
             return True
         problem = problem.__cause__
     return False
+
+
+def _is_disk_full(problem: Exception) -> bool:
+    """Also where a library tells it in words of its own, as safetensors does."""
+    return getattr(problem, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(problem)
 
 
 def _redirect_output(log: Path) -> None:

@@ -27,7 +27,7 @@ from autocompress.recipe import Recipe
 from autocompress.recipe_file import RecipeFile
 from autocompress.records import Measurement
 from autocompress.search.launcher import Launcher
-from autocompress.search.preflight import available_formats, check_data, workspace_of
+from autocompress.search.preflight import available_formats, check_data, require_device, workspace_of
 from autocompress.spec import DataSpec, Device, ModelSpec, SearchSpec
 from autocompress.tasks.detection import find_task
 
@@ -57,6 +57,7 @@ class Bench:
         self._on_progress = on_progress
         self._launcher = Launcher(device)
         self._launcher.warm()
+        require_device(device)
         task = find_task(model)
         if task.name != document.model.task:
             raise RecipeError(

@@ -17,6 +17,10 @@ from autocompress.tasks.base import Metric
 Ask = Callable[[MeasureJob, int], Answer]
 
 
+def _is_certified(finalist: Finalist) -> bool:
+    return finalist.certificate is not None and finalist.certificate.certified
+
+
 class Finals:
     """Judges trials of one run on its holdout part.
 
@@ -55,12 +59,22 @@ class Finals:
         for record in order if self._limit is not None else order[:1]:
             finalist = self._judge_one(record, len(order))
             judged.append(finalist)
-            if finalist.certificate is not None and finalist.certificate.certified:
+            if _is_certified(finalist):
                 break
-        return tuple(judged)
+        best = judged[-1] if _is_certified(judged[-1]) else judged[0]
+        return tuple(self._timed(finalist, order) if finalist is best else finalist for finalist in judged)
+
+    def _timed(self, finalist: Finalist, order: Sequence[TrialRecord]) -> Finalist:
+        """The best finalist, timed once more by the full protocol."""
+        record = next(record for record in order if record.number == finalist.number)
+        answer = self._measure(record, {"latency"})
+        if finalist.holdout is None or not isinstance(answer, Measured):
+            return finalist
+        holdout = finalist.holdout.model_copy(update={"latency": answer.measurement.latency})
+        return finalist.model_copy(update={"holdout": holdout})
 
     def _judge_one(self, record: TrialRecord, n_finalists: int) -> Finalist:
-        answer = self._measure(record, {"latency", "quality"})
+        answer = self._measure(record, {"quality"})
         if isinstance(answer, Failed):
             return Finalist(number=record.number, holdout=None, certificate=None, problem=answer.error.message)
         assert isinstance(answer, Measured)

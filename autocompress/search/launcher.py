@@ -30,6 +30,10 @@ class Launcher:
     def __init__(self, device: Device) -> None:
         if device == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        else:
+            os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the order in which NVML counts
+            # Whether there is a device torch then asks of NVML: asked of CUDA, no child could use the device.
+            os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["autocompress.preload"])

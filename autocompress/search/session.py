@@ -78,7 +78,7 @@ def start_search(spec: SearchSpec, on_event: Callable[[Event], None]) -> Outcome
     launcher.warm()  # its imports take seconds: let them run beside the checks
     checked = check(spec)
     name = spec.name or fresh_name(Path(spec.model.path).stem)
-    spec = spec.model_copy(update={"name": name})
+    spec = spec.resolved_against(Path.cwd()).model_copy(update={"name": name})  # to be resumed from any folder
     folder = RunFolder.create(name)
     try:
         _require_space(folder)

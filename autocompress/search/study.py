@@ -71,8 +71,16 @@ class Study:
 
     @property
     def spec(self) -> SearchSpec:
-        """What was asked for."""
-        return SearchSpec.model_validate_json(self._study.user_attrs["spec"])
+        """What was asked for.
+
+        Raises:
+            RunError: the search was ended before it had written it.
+        """
+        stored = self._study.user_attrs.get("spec")
+        if stored is None:
+            remedy = "Nothing was tried in it yet: start it again under another --name."
+            raise RunError("the run was ended before it began", where=self._study.study_name, remedy=remedy)
+        return SearchSpec.model_validate_json(stored)
 
     @property
     def prepared(self) -> Prepared | None:
