@@ -55,6 +55,7 @@ class Own(Task):
         """The user's module, whose forward pass now takes and gives tensors by name; see `with_named_tensors`."""
         from torch import nn
 
+        self.metric_of(model)  # a file that is wrong in this is refused before it is run
         module = self._call(model, "load_model", model.path)
         if not isinstance(module, nn.Module):
             raise ModelError(f"load_model gave {type(module).__name__}, not a torch.nn.Module", where=model.task_file)
