@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autocompress import registry
 from autocompress.errors import ModelError
 from autocompress.tasks.model_folder import read_config
-from autocompress.tasks.own import read_metric
 
 if TYPE_CHECKING:
     from autocompress.spec import ModelSpec
@@ -20,14 +18,12 @@ def find_task(model: ModelSpec) -> Task:
 
     Raises:
         UsageError: the task that was asked for does not exist.
-        ModelError: no task claims the model, or it or the user's Python file cannot be found.
+        ModelError: no task claims the model, or it cannot be found.
     """
     if model.task or model.task_file:
         asked: Task = registry.load("tasks", model.task or "own")()
-        if asked.name == "own":
-            if not model.task_file:
-                raise ModelError("the task own needs a Python file", where="model.task", remedy="Give --task-file.")
-            asked.metric = read_metric(Path(model.task_file).expanduser())
+        if asked.name == "own" and not model.task_file:
+            raise ModelError("the task own needs a Python file", where="model.task", remedy="Give --task-file.")
         return asked
     config = read_config(model)
     for kind in registry.load_all("tasks").values():
