@@ -47,7 +47,7 @@ def own_engine(model: ModelSpec, steps: list[str], folder: Path) -> Engine:
         data=None,
         device="cpu",
         threads=1,
-        on_progress=lambda message: None,
+        on_progress=lambda _: None,
     )
     runner = registry.load("formats", "onnx")().load(folder, "cpu", 1)
     return lambda features: runner.generate({"input_features": features}, MAX_NEW_TOKENS)
@@ -79,6 +79,7 @@ def torch_engine(path: str) -> Engine:
 
 
 def main() -> None:
+    """Build the engines, time them in turns, print a line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder of a Whisper model")
     parser.add_argument("table", help="table with a column of audio files and one of transcripts")
