@@ -5,6 +5,7 @@ Nothing here may start a thread, a parallel region or a CUDA context: children a
 
 from __future__ import annotations
 
+import os
 import signal
 from importlib import import_module
 from importlib.util import find_spec
@@ -40,6 +41,8 @@ def preload() -> None:
         registry.load_all(family)
 
 
+# A child's output is a log: bars say nothing there, and each would leave a semaphore behind.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 # Ctrl-C in a terminal reaches this process too, but it is the search that answers it.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 preload()

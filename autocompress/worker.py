@@ -27,6 +27,8 @@ OUT_OF_MEMORY_SIGNS = (
     "_ALLOC_FAILED",  # cuBLAS, cuDNN
     "MemoryError",
 )
+DEVICE_SIGNS = ("CUDA", "CUBLAS", "CUDNN")
+"""Words that tell a lack of device memory from one of main memory."""
 
 
 def work(connection: Connection, job_json: bytes, log: str, memory_bytes: int | None) -> None:
@@ -76,6 +78,9 @@ def _failure(problem: Exception, stages: Stages) -> Failed:
         status = "out_of_memory"
         message = "the trial needed more memory than it may use"
         remedy = "Raise --trial-memory, or use a machine with more."
+        if any(sign in str(problem) for sign in DEVICE_SIGNS):
+            message = "the trial needed more memory than the device has free"
+            remedy = "End what else uses the device, or use one with more memory."
     elif _is_disk_full(problem):
         message = f"the disk is full while writing {getattr(problem, 'filename', None) or 'a file'}"
         remedy = "Free disk space and resume."

@@ -79,8 +79,12 @@ def formats(device: opt.DeviceOption = None, json: opt.JsonOption = False) -> No
 
       autocompress formats --device cuda
     """
+    from rich.markup import escape
     from rich.table import Table
 
+    from autocompress.measure.nvml import why_no_device
+
+    no_device = why_no_device() if device == "cuda" else None
     told = []
     for name, kind in sorted(registry.load_all("formats").items()):
         missing = kind().unavailable(device or "cpu")
@@ -88,8 +92,8 @@ def formats(device: opt.DeviceOption = None, json: opt.JsonOption = False) -> No
             {
                 "name": name,
                 "summary": kind.summary,
-                "available": missing is None,
-                "reason": missing.reason if missing else None,
+                "available": missing is None and no_device is None,
+                "reason": missing.reason if missing else no_device,
                 "install": missing.install if missing else None,
             }
         )
@@ -99,7 +103,7 @@ def formats(device: opt.DeviceOption = None, json: opt.JsonOption = False) -> No
     table = Table("format", "what it is", "here", "why not, and the cure")
     for row in told:
         cure = f"{row['reason']}: {row['install']}" if row["install"] else row["reason"]
-        table.add_row(row["name"], row["summary"], "✓ yes" if row["available"] else "✗ no", cure or "")
+        table.add_row(row["name"], row["summary"], "✓ yes" if row["available"] else "✗ no", escape(cure or ""))
     console.out.print(table)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from autocompress.spec import ModelSpec
 
 _OUT_OF_MEMORY = re.compile(
-    r"MemoryError|out of memory|can't allocate|bad_alloc|bad allocation|failed to allocate", re.I
+    r"MemoryError|out of memory|can't allocate|bad_alloc|bad allocation|failed to allocate|_ALLOC_FAILED", re.I
 )
 _LOG_TAIL_CHARACTERS = 2000
 
@@ -98,9 +98,9 @@ def _run_probe(folder: Path, device: str, threads: int, timeout_seconds: float) 
     if status == 0 and (folder / RESULT).is_file():
         return
     text = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL_CHARACTERS:].strip()
-    if status == -signal.SIGKILL or _OUT_OF_MEMORY.search(text):
-        raise MemoryError("the artifact ran out of memory while its memory was measured")
     last = text.splitlines()[-1] if text else "it wrote nothing"
+    if status == -signal.SIGKILL or _OUT_OF_MEMORY.search(text):
+        raise MemoryError(f"the artifact ran out of memory while its memory was measured: {last}")
     ended = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     raise MemoryProbeFailed(f"the process in which memory is measured {ended}: {last}")
 

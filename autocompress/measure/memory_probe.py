@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def probe(job: ProbeJob, inputs: dict[str, Any]) -> ProbeResult:
     for module in kind.imports:
         importlib.import_module(module)
     imports_bytes = resident_bytes("VmRSS")
-    with nvml_device() as device, _DevicePeak(device if job.device == "cuda" else None) as device_peak:
+    on_device = job.device == "cuda"
+    with nvml_device() if on_device else nullcontext() as device, _DevicePeak(device) as device_peak:
         runner = kind().load(job.artifact, job.device, job.threads, job.model)
         for _ in range(CALLS):
             task.timed_call(job.model, runner, inputs)
@@ -59,7 +61,7 @@ def probe(job: ProbeJob, inputs: dict[str, Any]) -> ProbeResult:
     return ProbeResult(
         peak_bytes=resident_bytes("VmHWM"),
         imports_bytes=imports_bytes,
-        allocator_peak_bytes=_allocator_peak_bytes(kind.imports) if job.device == "cuda" else None,
+        allocator_peak_bytes=_allocator_peak_bytes(kind.imports) if on_device else None,
         device_delta_bytes=device_peak.delta_bytes,
     )
 

@@ -1,4 +1,4 @@
-"""What the NVIDIA driver tells of the device in use; nothing where there is no driver or no ``pynvml``."""
+"""What the NVIDIA driver tells of the device in use; no CUDA context is made for it, and no library that could."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class NvmlDevice:
@@ -23,24 +25,19 @@ class NvmlDevice:
     @property
     def name(self) -> str:
         """The device's name."""
-        name = self._nvml.nvmlDeviceGetName(self._handle)
-        return name.decode() if isinstance(name, bytes) else str(name)
+        return _text(self._nvml.nvmlDeviceGetName(self._handle))
 
     @property
     def driver(self) -> str:
         """The driver's version."""
-        version = self._nvml.nvmlSystemGetDriverVersion()
-        return version.decode() if isinstance(version, bytes) else str(version)
+        return _text(self._nvml.nvmlSystemGetDriverVersion())
 
 
 @contextmanager
 def nvml_device() -> Iterator[NvmlDevice | None]:
     """The first visible device, or None; NVML is open inside the block."""
-    try:
-        import pynvml
-    except ModuleNotFoundError:
-        yield None
-        return
+    import pynvml
+
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
@@ -52,16 +49,34 @@ def nvml_device() -> Iterator[NvmlDevice | None]:
         pynvml.nvmlShutdown()
 
 
+def why_no_device() -> str | None:
+    """Why a CUDA program would find no device here, or None. Takes milliseconds."""
+    visible = os.environ.get(VISIBLE)
+    if visible is not None and not visible.strip():
+        return f"{VISIBLE} hides every device"
+    with nvml_device() as device:
+        if device is not None:
+            return None
+    return f"the NVIDIA driver shows none under {VISIBLE}={visible}" if visible else "no NVIDIA driver shows one"
+
+
 def _first_visible(nvml: Any) -> NvmlDevice | None:
-    """``CUDA_VISIBLE_DEVICES`` names devices by index in bus order, or by UUID; unset means all."""
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    """``CUDA_VISIBLE_DEVICES`` names devices by index in bus order, or by the start of a UUID; unset means all."""
+    first = os.environ.get(VISIBLE, "0").split(",")[0].strip()
     try:
         if first.isdigit():
-            handle = nvml.nvmlDeviceGetHandleByIndex(int(first))
-        elif first.startswith(("GPU-", "MIG-")):
-            handle = nvml.nvmlDeviceGetHandleByUUID(first)
-        else:
-            return None
+            return NvmlDevice(nvml, nvml.nvmlDeviceGetHandleByIndex(int(first)))
+        if first.startswith("MIG-"):
+            return NvmlDevice(nvml, nvml.nvmlDeviceGetHandleByUUID(first))
+        if first.startswith("GPU-"):
+            handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
+            named = (handle for handle in handles if _text(nvml.nvmlDeviceGetUUID(handle)).startswith(first))
+            return next((NvmlDevice(nvml, handle) for handle in named), None)
     except nvml.NVMLError:
         return None
-    return NvmlDevice(nvml, handle)
+    return None
+
+
+def _text(told: bytes | str) -> str:
+    """Older versions of the library give bytes."""
+    return told.decode() if isinstance(told, bytes) else told

@@ -90,9 +90,9 @@ def cluster(values: Tensor, n_centroids: int) -> tuple[Tensor, npt.NDArray[np.fl
     bin_width = torch.clamp((high - low) / (N_FINE_BINS - 1), min=torch.finfo(torch.float32).tiny)
     bins = ((values - low) / bin_width).round_().int()
     flat = bins.flatten()
-    # float64: a sum of millions of float32 values would lose digits.
+    # float64: a sum of millions of float32 values would lose digits. On the CPU: a GPU adds in an order left to chance.
     counts = torch.bincount(flat, minlength=N_FINE_BINS).double().cpu().numpy()
-    sums = torch.bincount(flat, weights=values.flatten().double(), minlength=N_FINE_BINS).cpu().numpy()
+    sums = torch.bincount(flat.cpu(), weights=values.flatten().double().cpu(), minlength=N_FINE_BINS).numpy()
     filled = counts > 0
     points, weights = sums[filled] / counts[filled], counts[filled]
     centroids = _optimal_centroids(*_coarsened(sums, counts), n_centroids)

@@ -21,7 +21,7 @@ import numpy as np
 class Ballast:
     """Stands for a runtime: holds as many bytes as its file says, or fails as its file says."""
     imports = ("colorsys",)
-    def load(self, folder, device, threads):
+    def load(self, folder, device, threads, model=None):
         assert "colorsys" in sys.modules, "the declared import comes before the load"
         word = (folder / "ballast.txt").read_text()
         if word == "hang": time.sleep(60)

@@ -26,6 +26,7 @@ class OnnxFormat(Format):
 
     name = "onnx"
     summary = "ONNX graphs with packed weights, run by ONNX Runtime"
+    imports = ("onnxruntime",)
 
     def unavailable(self, device: str) -> Unavailable | None:
         """See `Format.unavailable`."""

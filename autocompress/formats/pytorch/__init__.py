@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from autocompress.recipe import Step
     from autocompress.spec import ModelSpec
 
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 KNOWN_GOOD: tuple[tuple[dict[str, Any], ...], ...] = (
     ({"kmeans": {"n_centroids": 16}},),
     ({"int8_weight_only": {}},),
@@ -30,15 +28,18 @@ class PyTorchFormat(Format):
 
     name = "pytorch"
     summary = "safetensors for PyTorch; coded weights are packed on disk and unpacked at load"
+    imports = ("torch", "safetensors.torch")
 
     def unavailable(self, device: str) -> Unavailable | None:
         """See `Format.unavailable`."""
-        if find_spec("torch") is None:
+        torch = find_spec("torch")
+        if torch is None or torch.origin is None:
             return Unavailable(reason="torch is not installed", install="pip install torch")
-        if device == "cuda" and not NVIDIA_DRIVER.exists():
-            return Unavailable(reason="this machine has no NVIDIA driver")
-        if device == "cuda" and version("torch").endswith("+cpu"):
-            return Unavailable(reason="the installed torch is built for the CPU only", install="pip install torch")
+        if device == "cuda" and not (Path(torch.origin).parent / "lib" / "libtorch_cuda.so").exists():
+            return Unavailable(
+                reason="the installed torch is built for the CPU only",
+                install="pip install --force-reinstall torch",
+            )
         return None
 
     def refuses(self, steps: tuple[Step, ...], facts: ModelFacts, device: str) -> str | None:
