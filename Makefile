@@ -52,19 +52,19 @@ wheel: $(VENV)/dev.stamp  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist
 
 .PHONY: gpu-wheels
-gpu-wheels: wheel  ## gather, for a GPU machine without a network, this package and what it may lack, into WHEELS
-	mkdir -p $(WHEELS)
-	cp dist/autocompress-*.whl $(WHEELS)/
-	$(PIP) download --quiet --no-deps --only-binary=:all: --python-version 3.12 --platform manylinux_2_28_x86_64 \
-		--platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --constraint constraints.txt \
-		--dest $(WHEELS) -r tests/gpu/missing-packages.txt
+gpu-wheels: $(VENV)/dev.stamp  ## gather, for a GPU machine without a network, this package and what it may lack, into WHEELS
+	mkdir -p $(WHEELS) && rm -f $(WHEELS)/*.whl
+	$(BIN)/python -m build --wheel --outdir $(WHEELS)
+	$(PIP) download --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+		--constraint constraints.txt --dest $(WHEELS) --requirement tests/gpu/missing-packages.txt
 
 .PHONY: gpu-check
 gpu-check:  ## run the tests that need a CUDA device, with GPU_PYTHON and the packages in WHEELS
 	rm -rf $(SITE) && mkdir -p $(SITE)
 	if ls $(WHEELS)/*.whl >/dev/null 2>&1; then \
 		$(GPU_PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target $(SITE) $(WHEELS)/*.whl; fi
-	PYTHONPATH=$(SITE):$$PYTHONPATH $(GPU_PYTHON) -m pytest -m gpu -p no:cacheprovider tests/gpu
+	PYTHONPATH=$(CURDIR):$(SITE):$$PYTHONPATH $(GPU_PYTHON) -m pytest -m gpu -p no:cacheprovider tests/gpu
 
 .PHONY: clean
 clean:  ## remove what the targets made, runs excepted

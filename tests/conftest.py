@@ -8,6 +8,26 @@ from pathlib import Path
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked ``gpu`` where there is no CUDA device."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    reason = _why_no_cuda() if marked else None
+    for item in marked:
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=f"needs a CUDA device: {reason}"))
+
+
+def _why_no_cuda() -> str | None:
+    from autocompress.measure.nvml import why_no_device
+
+    reason = why_no_device()
+    if reason is None:
+        import torch
+
+        reason = None if torch.cuda.is_available() else "torch is built without CUDA"
+    return reason
+
+
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """The folder with trained models and data; tests that need it are skipped without it."""

@@ -236,24 +236,3 @@ def test_a_model_of_ones_own_is_built_again_from_its_task_file(steps: list, tmp_
 
 def test_integer_activations_are_refused_with_the_format_that_has_them() -> None:
     assert "onnx" in PyTorchFormat().refuses((Int8Static(),), facts_of(bert(), "any"), "cpu")
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("steps", CODED + DENSE, ids=str)
-def test_steps_and_runner_work_on_cuda(steps: list, tmp_path: Path) -> None:
-    from autocompress.recipe import steps_from_plain
-
-    module = bert().to("cuda")
-    model = CompressibleModel(module)
-    context = step_context(module, tmp_path, device="cuda")
-    for step in steps_from_plain(steps):
-        step.apply(model, context)
-    exported(model, tmp_path / "out")
-    inputs = MODELS["bert"][1]
-    on_gpu = PyTorchFormat().load(tmp_path / "out", "cuda", 1)
-    found = on_gpu.forward(inputs)["logits"]
-    on_gpu.synchronize()
-    on_gpu.close()
-    expected = PyTorchFormat().load(tmp_path / "out", "cpu", 1).forward(inputs)["logits"]
-    np.testing.assert_allclose(found, expected, atol=2e-2)
