@@ -23,6 +23,7 @@ from autocompress import registry
 from autocompress.cli import apply, catalogue, runs, search  # noqa: F401 - they add their commands to the app
 from autocompress.cli.app import app
 from autocompress.compressible import CompressibleModel
+from autocompress.measure.latency import FULL, SHORT_LOOK
 from autocompress.recipe_file import read_recipe
 from autocompress.spec import ModelSpec
 from autocompress.tasks.own import Own
@@ -139,6 +140,17 @@ def test_the_recipe_in_the_readme_is_one(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(block("README.md", "yaml", "format_version"), encoding="utf-8")
     assert [step.tag for step in read_recipe(path).steps] == ["ffn_width", "rtn"]
+
+
+def test_the_timing_protocols_are_told_as_they_are() -> None:
+    table = told(ROOT / "docs/measuring.md")
+    rows = {
+        "calls of each model, at least": [f"{p.min_calls}" for p in (SHORT_LOOK, FULL)],
+        "seconds, at least / at most": [f"{p.min_seconds:g} / {p.max_seconds:g}" for p in (SHORT_LOOK, FULL)],
+        "interval's half-width to stop at": [f"{p.half_width * 100:g} %" for p in (SHORT_LOOK, FULL)],
+    }
+    for name, (short, full) in rows.items():
+        assert f"| {name} | {short} | {full} |" in table
 
 
 def test_the_yaml_in_documents_is_yaml() -> None:
