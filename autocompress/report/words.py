@@ -238,7 +238,9 @@ def _pruned_in_vain(record: TrialRecord, without: TrialRecord, step: Step) -> It
             if smaller
             else "the file holds the zeros like others",
         }[len(losses)]
-        yield f"Trial {record.number}: {step_in_words(step)} made the model {' and '.join(losses)}: {reason}."
+        leaves_zeros = "sparsity" in type(step).model_fields  # structured pruning leaves none, only smaller matrices
+        why = f": {reason}" if leaves_zeros else ""
+        yield f"Trial {record.number}: {step_in_words(step)} made the model {' and '.join(losses)}{why}."
 
 
 def _slower_than_float(record: TrialRecord, without: TrialRecord, step: Step) -> Iterator[str]:

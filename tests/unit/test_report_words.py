@@ -117,6 +117,11 @@ def test_pruning_that_shrinks_the_file_but_not_the_time_is_told_apart() -> None:
     assert "no smaller" not in told
 
 
+def test_structured_pruning_in_vain_is_not_blamed_on_zeros_that_it_does_not_leave() -> None:
+    told = warnings_of(TWIN, trial(2, ["ffn_width"], "onnx", measurement(size=0.9, speedup=2.0)))
+    assert told.endswith("made the model no faster than trial 1 without it.")
+
+
 def test_pruning_that_pays_needs_no_warning() -> None:
     assert not warnings_of(TWIN, trial(2, ["ffn_width"], "onnx", measurement(size=0.7, speedup=2.6)))
 
