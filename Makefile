@@ -64,6 +64,8 @@ gpu-check:  ## run the tests that need a CUDA device, with GPU_PYTHON and the pa
 	rm -rf $(SITE) && mkdir -p $(SITE)
 	if ls $(WHEELS)/*.whl >/dev/null 2>&1; then \
 		$(GPU_PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --target $(SITE) $(WHEELS)/*.whl; fi
+	PYTHONPATH=$(CURDIR):$(SITE) $(GPU_PYTHON) -c \
+		'from autocompress.measure.nvml import why_no_device; raise SystemExit(why_no_device())'
 	PYTHONPATH=$(CURDIR):$(SITE):$$PYTHONPATH $(GPU_PYTHON) -m pytest -m gpu -p no:cacheprovider tests/gpu
 
 .PHONY: clean

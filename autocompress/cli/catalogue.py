@@ -84,7 +84,8 @@ def formats(device: opt.DeviceOption = None, json: opt.JsonOption = False) -> No
 
     from autocompress.measure.nvml import why_no_device
 
-    no_device = why_no_device() if device == "cuda" else None
+    why = why_no_device() if device == "cuda" else None
+    no_device = f"there is no CUDA device: {why}" if why else None
     told = []
     for name, kind in sorted(registry.load_all("formats").items()):
         missing = kind().unavailable(device or "cpu")

@@ -66,8 +66,13 @@ def _installed(package: str) -> str | None:
 def _packages() -> list[Finding]:
     """Every requirement of this package, extras included, against what is installed."""
     findings = []
+    seen: set[str] = set()
     for line in requires("autocompress") or []:
         requirement = Requirement(line)
+        wanted = f"{requirement.name}{requirement.specifier}"
+        if wanted in seen:  # an extra repeats the lines of those that it contains
+            continue
+        seen.add(wanted)
         if requirement.name == "autocompress" or (requirement.marker and "dev" in str(requirement.marker)):
             continue
         found = _installed(requirement.name)
@@ -77,9 +82,10 @@ def _packages() -> list[Finding]:
                 Finding(requirement.name, "problem", "is not installed", f"pip install '{requirement.name}'")
             )
         elif found is not None and not requirement.specifier.contains(found, prereleases=True):
-            remedy = f"pip install '{requirement.name}{requirement.specifier}'"
+            remedy = f"pip install '{wanted}'"
             state: Literal["note", "problem"] = "note" if optional else "problem"
-            findings.append(Finding(requirement.name, state, f"{found} is outside {requirement.specifier}", remedy))
+            message = f"{found} is outside {requirement.specifier}" + (", which an extra needs" if optional else "")
+            findings.append(Finding(requirement.name, state, message, remedy))
     told = ", ".join(
         f"{name} {found}" for name in ("torch", "transformers", "optuna", "onnxruntime") if (found := _installed(name))
     )
