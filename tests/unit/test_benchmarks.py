@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -61,4 +62,6 @@ def test_the_night_between_two_sessions_of_a_run_is_no_overhead() -> None:
 
 @pytest.mark.parametrize("name", [path.stem for path in BENCHMARKS.glob("*.py")])
 def test_a_benchmark_says_how_it_is_run(name: str) -> None:
-    assert f"Run: python benchmarks/{name}.py" in (benchmark(name).__doc__ or "")
+    assert f"python benchmarks/{name}.py" in (
+        ast.get_docstring(ast.parse((BENCHMARKS / f"{name}.py").read_text())) or ""
+    )
