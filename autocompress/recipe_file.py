@@ -144,6 +144,7 @@ class MeasuredOn(Frozen):
 
     machine: str
     device: Device
+    gpu: str | None = None
     threads: int
     date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
@@ -299,7 +300,13 @@ def _measured(record: TrialRecord, original: TrialRecord, date: str, certificate
         certified=certificate.certified if certificate else None,
         certificate=certificate.sentence if certificate else None,
         measured_on=environment
-        and MeasuredOn(machine=environment.machine, device=environment.device, threads=environment.threads, date=date),
+        and MeasuredOn(
+            machine=environment.machine,
+            device=environment.device,
+            gpu=environment.gpu,
+            threads=environment.threads,
+            date=date,
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from autocompress.frozen import Frozen
 from autocompress.recipe import Recipe
+from autocompress.spec import Device
 
 
 class Status(StrEnum):
@@ -183,15 +184,16 @@ class Measurement(Frozen):
 
 
 class Environment(Frozen):
-    """Where the figures come from."""
+    """Where the figures come from; ``gpu`` and ``driver`` are those of the device ``cuda``."""
 
     machine: str
-    device: str
+    device: Device
     cores: int
     threads: int
     python: str
     libraries: dict[str, str]
     load_average: float | None = None
+    gpu: str | None = None
     driver: str | None = None
 
 

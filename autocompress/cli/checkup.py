@@ -52,7 +52,7 @@ def _device() -> Finding:
 
     here = environment("cuda", 1)
     if here.driver:
-        return Finding("GPU", "ok", f"{here.device}, driver {here.driver}")
+        return Finding("GPU", "ok", f"{here.gpu}, driver {here.driver}")
     return Finding("GPU", "note", "none found: searches run with --device cpu, VRAM is not measured")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autocompress.measure.nvml import nvml_device
 from autocompress.records import Environment
+from autocompress.spec import Device
 
 LIBRARIES = (
     "autocompress",
@@ -25,21 +26,22 @@ LIBRARIES = (
 )
 
 
-def environment(device: str, threads: int) -> Environment:
+def environment(device: Device, threads: int) -> Environment:
     """This machine as it is now; imports no library to learn its version."""
-    name, driver = None, None
+    gpu, driver = None, None
     if device == "cuda":
         with nvml_device() as found:
             if found:
-                name, driver = found.name, found.driver
+                gpu, driver = found.name, found.driver
     return Environment(
         machine=cpu_name(),
-        device=f"{device} ({name})" if name else device,
+        device=device,
         cores=len(os.sched_getaffinity(0)),
         threads=threads,
         python=platform.python_version(),
         libraries=library_versions(),
         load_average=os.getloadavg()[0],
+        gpu=gpu,
         driver=driver,
     )
 

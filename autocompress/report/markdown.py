@@ -61,9 +61,8 @@ def _asked(results: Results, model: str, task: str, environment: Environment | N
     lines = [f"- Model: `{_code_safe(model)}` ({_safe(task)})", f"- Limits: {_safe(limits)}"]
     if environment:
         threads = f"{environment.threads} thread{'s' if environment.threads != 1 else ''}"
-        lines.append(
-            f"- Machine: {_safe(environment.machine)}, {environment.cores} cores; {environment.device}, {threads}"
-        )
+        device = f"{environment.device} ({environment.gpu})" if environment.gpu else environment.device
+        lines.append(f"- Machine: {_safe(environment.machine)}, {environment.cores} cores; {_safe(device)}, {threads}")
     quality = results.baseline.measurement and results.baseline.measurement.quality
     if quality:
         lines.append(f"- Quality: {_safe(quality.metric)} on {quality.n_samples:,} samples ({quality.part} part)")

@@ -166,7 +166,7 @@ def test_device_memory_is_told_as_the_allocator_and_the_driver_count_it(
 def test_the_device_is_named(device: str) -> None:
     told = environment(device, 1)
     if device == "cpu":
-        assert (told.device, told.driver) == ("cpu", None)
+        assert (told.device, told.gpu, told.driver) == ("cpu", None, None)
     else:
-        assert told.device == f"cuda ({torch.cuda.get_device_name()})"
+        assert (told.device, told.gpu) == ("cuda", torch.cuda.get_device_name())
         assert told.driver

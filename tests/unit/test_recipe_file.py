@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from recipe_strategies import steps
-from run_example import CERTIFICATE, example_records, prepared
+from run_example import CERTIFICATE, ENVIRONMENT, example_records, prepared
 
 from autocompress import registry
 from autocompress.errors import RecipeError
@@ -28,7 +28,7 @@ from autocompress.recipe_file import (
     recipe_yaml,
     write_recipe,
 )
-from autocompress.records import ArtifactFile, Estimate
+from autocompress.records import ArtifactFile, Environment, Estimate
 from autocompress.spec import DataSpec, ModelSpec
 
 
@@ -140,6 +140,17 @@ def test_figures_that_were_not_measured_are_null_and_never_zero() -> None:
     assert plain["quality"] is None
     assert plain["ram_bytes"] is None
     assert "certified" not in plain
+
+
+def test_figures_of_a_gpu_are_told_with_its_name() -> None:
+    records = example_records()
+    environment = ENVIRONMENT.model_copy(update={"device": "cuda", "gpu": "NVIDIA H200", "driver": "580.1"})
+    record = records[3].model_copy(update={"environment": Environment.model_validate(environment.model_dump())})
+    document = RecipeFile.of_trial(
+        record, records[0], run="r", model=ModelSpec(path="m"), data=None, prepared=prepared(), date="2026-11-20"
+    )
+    plain = yaml.safe_load(recipe_yaml(document))["measured"]["measured_on"]
+    assert (plain["device"], plain["gpu"]) == ("cuda", "NVIDIA H200")
 
 
 def test_the_recipe_inside_is_the_trial_s_own() -> None:
