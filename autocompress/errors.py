@@ -66,3 +66,9 @@ class Unsupported(AutocompressError):
 
 class StageTimedOut(AutocompressError):
     """A stage used more time than the trial was given."""
+
+
+class Interrupted(AutocompressError):
+    """Ctrl-C, or a request to end."""
+
+    exit_code = 130

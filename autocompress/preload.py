@@ -31,10 +31,13 @@ HEAVY_MODULES = (
 
 
 def preload() -> None:
-    """Import what is installed of the heavy modules, and every plug-in."""
+    """Import what is installed of the heavy modules, and every plug-in; give up when the search is gone."""
     from autocompress import registry
 
+    parent = os.getppid()
     for name in HEAVY_MODULES:
+        if os.getppid() != parent:  # a refused search has ended within a second: the rest would warm nobody
+            os._exit(0)
         if find_spec(name.partition(".")[0]) is not None:
             import_module(name)
     for family in ("methods", "formats", "tasks"):

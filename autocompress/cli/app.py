@@ -6,19 +6,31 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from autocompress import __version__
 from autocompress.cli import console
-from autocompress.errors import AutocompressError
+from autocompress.errors import AutocompressError, Interrupted
 
-INTERRUPTED = 130
 INTERNAL = 3
+
+
+class _Commands(TyperGroup):
+    """The commands; Typer would end without a word on Ctrl-C."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
 
 app = typer.Typer(
     name="autocompress",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -63,7 +75,7 @@ def run() -> None:
     except AutocompressError as problem:
         _end(problem, problem.exit_code, str(problem))
     except KeyboardInterrupt as problem:
-        _end(problem, INTERRUPTED, "interrupted")
+        _end(problem, Interrupted.exit_code, "interrupted")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing more to say to it
         sys.exit(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +11,7 @@ import typer
 
 from autocompress.cli import options as opt
 from autocompress.cli.app import app
+from autocompress.errors import Interrupted, RunError
 
 if TYPE_CHECKING:
     from autocompress.spec import Preference, SearchSpec
@@ -124,7 +127,7 @@ def resume(
     from autocompress.runs import RunFolder
     from autocompress.search.session import resume_search
 
-    with display(_preference_of(run)) as on_event:
+    with _kept(run), display(_preference_of(run)) as on_event:
         resume_search(run, trials, on_event)
     raise typer.Exit(show_result(RunFolder.open(run).name, as_json=json))
 
@@ -169,7 +172,7 @@ def baseline(
 
     stem = f"{Path(merged.model.path).stem}-baseline"
     merged = merged.model_copy(update={"name": name or fresh_name(stem)})
-    with display(merged.prefer) as on_event:
+    with _kept(merged.name or stem), display(merged.prefer) as on_event:
         start_search(merged, on_event)
     show_baseline(merged.name or stem, as_json=json)
 
@@ -204,9 +207,25 @@ def _search_and_show(spec: SearchSpec, *, as_json: bool) -> None:
     from autocompress.search.session import start_search
 
     name = spec.name or fresh_name(Path(spec.model.path).stem)
-    with display(spec.prefer) as on_event:
+    with _kept(name), display(spec.prefer) as on_event:
         start_search(spec.model_copy(update={"name": name}), on_event)
     raise typer.Exit(show_result(name, as_json=as_json))
+
+
+@contextmanager
+def _kept(run: str) -> Iterator[None]:
+    """Tell how to go on with a run whose search is interrupted, once it holds anything."""
+    from autocompress.runs import RunFolder
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        try:
+            name = RunFolder.open(run).name
+        except RunError:
+            raise Interrupted("interrupted before anything was found out") from None
+        remedy = f"Go on with `autocompress resume {name}`."
+        raise Interrupted("interrupted; all that was found out is kept", remedy=remedy) from None
 
 
 def _preference_of(run: str) -> Preference:

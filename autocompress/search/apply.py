@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from autocompress import registry
 from autocompress.errors import EnvironmentProblem, RecipeError, UsageError
 from autocompress.jobs import Progress
 from autocompress.recipe_file import ProducedArtifact, RecipeFile, write_recipe
@@ -61,7 +62,7 @@ def apply_recipe(
         folder: does not exist yet, or is empty.
         model: what to apply it to.
         same_model: whether ``model`` is meant to be the one that the recipe was found for.
-        data: needed where a step calibrates, see `needs_data`.
+        data: needed where a step calibrates, see `needs_data`, unless the task brings its own.
         device: where the steps run.
         threads: of the runtime.
         on_progress: called with the child's progress.
@@ -72,7 +73,7 @@ def apply_recipe(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("is in the way", where=str(folder), remedy="Choose an empty or new folder with -o.")
-    if needs_data(document) and data is None:
+    if needs_data(document) and data is None and registry.load("tasks", document.model.task).needs_data:
         calibrated = ", ".join(step.tag for step in document.steps if step.needs_calibration)
         raise RecipeError(f"{calibrated} needs data to calibrate with", remedy="Give it with --data PATH.")
     building = folder.absolute().with_name(f".{folder.name}.building")
