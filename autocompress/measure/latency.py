@@ -32,6 +32,8 @@ LARGEST_N_BLOCKS = 32
 STORED_READINGS = 256
 CONTROL_TOLERANCE = 0.02
 """The original over itself may lie so far from 1 on a machine that is fit for timing."""
+MOST_WALL_PER_CPU = 1.25
+"""A call that computes on one thread takes about as long as it computes, unless others have the cores meanwhile."""
 LARGEST_BOOTSTRAP = 10_000_000
 """Readings drawn by one bootstrap, all resamples together; bounds its time and memory."""
 
@@ -211,7 +213,8 @@ def time_pair(
             left = protocol.max_seconds - (attempt_started - started)
             _take_turns(list(arms.values()), protocol, clock, rng, call_seconds, left)
             control = _speedup(arms[reference], arms["control"], protocol, rng) if protocol.control else None
-            contended = control is not None and not _near_one(control)
+            off = control is not None and not _near_one(control)
+            contended = off or (clock.name == "wall" and any(_was_held_up(arm) for arm in arms.values()))
             ended = clock.now()
             another = ended - attempt_started + protocol.backoff_seconds
             if not contended or attempt + 1 == protocol.attempts or ended + another > started + protocol.max_seconds:
@@ -232,6 +235,15 @@ def time_pair(
         involuntary_switches=resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches_before,
         load_average=os.getloadavg()[0],
     )
+
+
+def _was_held_up(arm: _Arm) -> bool:
+    """Whether the calls took much more time than the process was computing: others had the cores meanwhile.
+
+    It hits long calls harder than short ones, which fit between two interruptions, and so the ratio of the two.
+    """
+    cpu_ms = arm.median_cpu_ms
+    return cpu_ms is not None and 0 < cpu_ms * MOST_WALL_PER_CPU < float(np.median(arm.readings_ms))
 
 
 def _warm_up(calls: Sequence[Call], protocol: LatencyProtocol, clock: Clock) -> tuple[int, float]:

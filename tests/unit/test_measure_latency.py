@@ -147,6 +147,21 @@ def test_a_machine_on_which_the_original_differs_from_itself_is_called_contended
     assert calm.slept == 0
 
 
+def test_calls_held_up_by_others_are_called_contended_in_the_short_look_too() -> None:
+    class Busy(Machine):
+        """Calls longer than a time slice wait for others twice as long as they compute; shorter ones do not."""
+
+        def time(self, call):
+            computing, _ = super().time(call)
+            waiting = 2 * computing if computing > 2 else 0.0
+            self.seconds += waiting / 1000
+            return computing + waiting, computing
+
+    machine = Busy()
+    assert time_pair(machine.call(1), machine.call(5), SHORT_LOOK, clock=machine).contended
+    assert not time_pair(machine.call(1), machine.call(1.5), SHORT_LOOK, clock=machine).contended
+
+
 def test_a_contended_machine_is_left_alone_for_a_while_and_tried_again() -> None:
     protocol = FULL.model_copy(update={"half_width": 10.0, "min_seconds": 1.0})
     machine = RestlessMachine()
