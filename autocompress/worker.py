@@ -81,9 +81,6 @@ def _failure(problem: Exception, stages: Stages) -> Failed:
         if any(sign in str(problem) for sign in DEVICE_SIGNS):
             message = "the trial needed more memory than the device has free"
             remedy = "End what else uses the device, or use one with more memory."
-    elif _is_disk_full(problem):
-        message = f"the disk is full while writing {getattr(problem, 'filename', None) or 'a file'}"
-        remedy = "Free disk space and resume."
     elif isinstance(problem, AutocompressError):
         message = f"{problem.where}: {problem.what}" if problem.where else problem.what
         remedy, exit_code = problem.remedy, problem.exit_code
@@ -91,6 +88,9 @@ def _failure(problem: Exception, stages: Stages) -> Failed:
             status = "unsupported"
         elif isinstance(problem, StageTimedOut):
             status = "timed_out"
+    elif _is_disk_full(problem):
+        message = f"the disk is full while writing {getattr(problem, 'filename', None) or 'a file'}"
+        remedy = "Free disk space and resume."
     else:
         first_line = message.splitlines()[0]
         message = f"{type(problem).__name__}: {first_line}"

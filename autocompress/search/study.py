@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 class Study:
     """One search's trials, each whole as JSON beside Optuna's own columns."""
 
-    def __init__(self, study: optuna.Study) -> None:
+    def __init__(self, study: optuna.Study, storage: str) -> None:
         self._study = study
+        self._storage = storage
         self._running: dict[int, optuna.Trial] = {}
 
     @classmethod
@@ -48,13 +50,11 @@ class Study:
         Raises:
             EnvironmentProblem: the storage cannot be reached or written.
         """
-        study = _reach(
-            storage,
-            lambda: optuna.create_study(study_name=name, storage=_storage(storage), directions=DIRECTIONS),
-        )
-        study.set_metric_names(list(METRIC_NAMES))
-        study.set_user_attr("spec", spec.model_dump_json())
-        return cls(study)
+        with _reaching(storage):
+            study = optuna.create_study(study_name=name, storage=_storage(storage), directions=DIRECTIONS)
+            study.set_metric_names(list(METRIC_NAMES))
+            study.set_user_attr("spec", spec.model_dump_json())
+        return cls(study, storage)
 
     @classmethod
     def open(cls, name: str, storage: str) -> Study:
@@ -65,7 +65,8 @@ class Study:
             EnvironmentProblem: the storage cannot be reached.
         """
         try:
-            return cls(_reach(storage, lambda: optuna.load_study(study_name=name, storage=_storage(storage))))
+            with _reaching(storage):
+                return cls(optuna.load_study(study_name=name, storage=_storage(storage)), storage)
         except KeyError:
             raise RunError(f"the storage holds no search named {name!r}", where=storage) from None
 
@@ -90,7 +91,8 @@ class Study:
 
     @prepared.setter
     def prepared(self, prepared: Prepared) -> None:
-        self._study.set_user_attr("prepared", prepared.model_dump_json())
+        with _reaching(self._storage):
+            self._study.set_user_attr("prepared", prepared.model_dump_json())
 
     @property
     def outcome(self) -> Outcome | None:
@@ -100,7 +102,8 @@ class Study:
 
     @outcome.setter
     def outcome(self, outcome: Outcome) -> None:
-        self._study.set_user_attr("outcome", outcome.model_dump_json())
+        with _reaching(self._storage):
+            self._study.set_user_attr("outcome", outcome.model_dump_json())
 
     def records(self) -> list[TrialRecord]:
         """Every trial, in order of number."""
@@ -119,26 +122,32 @@ class Study:
         return found
 
     def start(self, recipe: Recipe, origin: str, space: SearchSpace | None) -> TrialRecord:
-        """Enter a trial as running; ``space`` gives its parameters, None enters it without (the original)."""
-        if space is not None:
-            self._study.enqueue_trial(space.parameters(recipe))
-        trial = self._study.ask()
-        if space is not None:
-            space.propose(trial)
-        record = TrialRecord.model_validate(
-            {"number": trial.number, "recipe": recipe, "status": Status.RUNNING, "origin": origin}
-        )
-        trial.set_user_attr("record", record.model_dump_json())
+        """Enter a trial as running; ``space`` gives its parameters, None enters it without (the original).
+
+        Raises:
+            EnvironmentProblem: the storage cannot be written; so for `finish` and `close_interrupted`.
+        """
+        with _reaching(self._storage):
+            if space is not None:
+                self._study.enqueue_trial(space.parameters(recipe))
+            trial = self._study.ask()
+            if space is not None:
+                space.propose(trial)
+            record = TrialRecord.model_validate(
+                {"number": trial.number, "recipe": recipe, "status": Status.RUNNING, "origin": origin}
+            )
+            trial.set_user_attr("record", record.model_dump_json())
         self._running[record.number] = trial
         return record
 
     def close_interrupted(self) -> list[TrialRecord]:
         """Close the trials that a search which is gone left running, and give their records."""
         left = [record for record in self.records() if record.status is Status.RUNNING]
-        for _ in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            self._study.ask()  # its search ended before it could begin; only what runs can be closed
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study.tell(trial.number, state=TrialState.FAIL)
+        with _reaching(self._storage):
+            for _ in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                self._study.ask()  # its search ended before it could begin; only what runs can be closed
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                self._study.tell(trial.number, state=TrialState.FAIL)
         return left
 
     def finish(self, record: TrialRecord, original: TrialRecord | None, limits: Mapping[str, float]) -> None:
@@ -147,14 +156,15 @@ class Study:
         A cancelled or crashed trial is closed as failed, since it says nothing about its recipe.
         """
         trial = self._running.pop(record.number)
-        trial.set_user_attr("record", record.model_dump_json())
-        if record.status in (Status.CANCELLED, Status.CRASHED):
-            self._study.tell(trial, state=TrialState.FAIL)
-            return
-        for name, value in limits.items():
-            trial.set_constraint(name, value)
-        values = objective_values(record, original or record)
-        self._study.tell(trial, list(values or WORST_VALUES))
+        with _reaching(self._storage):
+            trial.set_user_attr("record", record.model_dump_json())
+            if record.status in (Status.CANCELLED, Status.CRASHED):
+                self._study.tell(trial, state=TrialState.FAIL)
+                return
+            for name, value in limits.items():
+                trial.set_constraint(name, value)
+            values = objective_values(record, original or record)
+            self._study.tell(trial, list(values or WORST_VALUES))
 
     def finished_trials(self) -> list[FrozenTrial]:
         """Optuna's view of the trials that a sampler can learn from."""
@@ -192,17 +202,20 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
     return storage
 
 
-def _reach(url: str, action: Any) -> Any:
+@contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    """Tell in a sentence why the storage cannot be used."""
     from sqlalchemy.exc import SQLAlchemyError
 
     shown = url.rpartition("@")[2]  # without the password
     try:
-        return action()
+        yield
     except (SQLAlchemyError, ImportError) as problem:
         reason = str(problem.__cause__ or problem).splitlines()[0]
         raise EnvironmentProblem(f"the storage cannot be used: {reason}", where=shown) from problem
     except optuna.exceptions.StorageInternalError as problem:
-        raise EnvironmentProblem("the storage cannot be written", where=shown, remedy="Free disk space.") from problem
+        remedy = "Free disk space, then go on with `autocompress resume`."
+        raise EnvironmentProblem("the storage cannot be written", where=shown, remedy=remedy) from problem
     except optuna.exceptions.DuplicatedStudyError:
         remedy = "Choose another --name, or resume it."
         raise RunError("the storage holds a search of this name", where=shown, remedy=remedy) from None
