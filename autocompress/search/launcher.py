@@ -35,6 +35,8 @@ class Launcher:
             # Whether there is a device torch then asks of NVML: asked of CUDA, no child could use the device.
             os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        # Python would look for modules in the folder it is started in first: whatever lies there is not for children.
+        os.environ["PYTHONSAFEPATH"] = "1"
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["autocompress.preload"])
 

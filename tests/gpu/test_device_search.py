@@ -44,12 +44,12 @@ print(torch.cuda.is_initialized())
 """
 
 
-def answer_of_child(path: Path, device: str) -> Any:
+def answer_of_child(path: Path, device: str, working_directory: Path | None = None) -> Any:
     """What a child of a launcher for this device answers, asked by a process that knows nothing of CUDA."""
     script = path.with_name("parent.py")
     script.write_text(CHILD)
     command = [sys.executable, str(script), device, str(path), str(TASK_FILE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=working_directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -73,6 +73,14 @@ def test_a_child_sees_the_device_that_was_chosen_and_starts_without_a_context(de
 def test_the_process_that_children_are_forked_from_holds_no_context() -> None:
     done = subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_modules_in_the_working_directory_are_not_taken_for_the_libraries(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    (here / "autocompress").mkdir(parents=True)
+    (here / "autocompress" / "__init__.py").write_text("raise SystemExit('not this one')")
+    (here / "torch.py").write_text("raise SystemExit('nor this one')")
+    assert answer_of_child(tmp_path / "seen.json", "cpu", here)["kind"] == "prepared"
 
 
 @pytest.mark.gpu
