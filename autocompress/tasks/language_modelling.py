@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autocompress.errors import DataError
-from autocompress.tasks.base import Metric, Role, Sample, Score, Task
+from autocompress.tasks.base import Metric, Role, Sample, Score
 from autocompress.tasks.model_folder import read_config
 from autocompress.tasks.options import whole_option
+from autocompress.tasks.pretrained import PretrainedTask
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from autocompress.compressible import Inputs
     from autocompress.data.rows import Rows
     from autocompress.formats.base import Runner
     from autocompress.spec import ModelSpec
 
-AUTO_CLASS = "AutoModelForCausalLM"
 LARGEST_WINDOW = 1024
 
 
-class LanguageModelling(Task):
+class LanguageModelling(PretrainedTask):
     """Perplexity over non-overlapping windows of the joined text; the first token of each is given, not scored.
 
     The perplexity per word spreads the same loss over words, so that models with different tokenizers compare.
@@ -34,26 +32,12 @@ class LanguageModelling(Task):
 
     name = "language-modelling"
     summary = "text; perplexity per token and per word"
+    architectures = ("*ForCausalLM", "*LMHeadModel")
+    auto_class = "AutoModelForCausalLM"
     metric = Metric(name="token_perplexity", higher_is_better=False, exponential=True, is_rate=False)
     other_metrics = (Metric(name="word_perplexity", higher_is_better=False, exponential=True, is_rate=False),)
     roles = (Role("text", ("text", "content", "document", "sentence", "paragraph", "story")),)
     generates = True
-
-    def claims(self, config: Mapping[str, Any]) -> bool:
-        """See `Task.claims`."""
-        return any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.get("architectures") or ())
-
-    def load_model(self, model: ModelSpec) -> nn.Module:
-        """See `Task.load_model`."""
-        from autocompress.tasks.transformers_models import load_pretrained
-
-        return load_pretrained(model, AUTO_CLASS)
-
-    def rebuild(self, model: ModelSpec, overrides: Mapping[str, int]) -> nn.Module:
-        """See `Task.rebuild`."""
-        from autocompress.tasks.transformers_models import rebuild_pretrained
-
-        return rebuild_pretrained(model, AUTO_CLASS, overrides)
 
     def samples(self, model: ModelSpec, rows: Rows) -> Sequence[Sample]:
         """One sample per window of the documents joined by line breaks; what is left at the end is dropped.

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocompress.tasks.base import Metric, Role, Sample, Score, Task
-from autocompress.tasks.labels import accuracy_score, label_names, label_numbers, require_classes
+from autocompress.tasks.base import Role, Sample
+from autocompress.tasks.classification import Classification
+from autocompress.tasks.labels import label_names, label_numbers
 from autocompress.tasks.model_folder import read_config
 from autocompress.tasks.options import whole_option
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from autocompress.compressible import Inputs
     from autocompress.data.rows import Rows
-    from autocompress.formats.base import Runner
     from autocompress.spec import ModelSpec
 
-AUTO_CLASS = "AutoModelForSequenceClassification"
 
-
-class TextClassification(Task):
+class TextClassification(Classification):
     """Accuracy of the most likely class. Texts are neither padded nor batched, as at deployment.
 
     Options: ``max_length`` (128) tokens, after which texts are cut; ``timing_tokens`` (32) of the timed call.
@@ -31,31 +27,12 @@ class TextClassification(Task):
 
     name = "text-classification"
     summary = "one text, one class; accuracy"
-    metric = Metric(name="accuracy", higher_is_better=True)
+    architectures = ("*ForSequenceClassification",)
+    auto_class = "AutoModelForSequenceClassification"
     roles = (
         Role("text", ("text", "sentence", "content", "review", "document", "question", "tweet")),
         Role("label", ("label", "labels", "class", "category", "target", "sentiment", "intent")),
     )
-
-    def claims(self, config: Mapping[str, Any]) -> bool:
-        """See `Task.claims`."""
-        return any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or ())
-
-    def check_rows(self, rows: Rows) -> None:
-        """See `Task.check_rows`."""
-        require_classes(rows)
-
-    def load_model(self, model: ModelSpec) -> nn.Module:
-        """See `Task.load_model`."""
-        from autocompress.tasks.transformers_models import load_pretrained
-
-        return load_pretrained(model, AUTO_CLASS)
-
-    def rebuild(self, model: ModelSpec, overrides: Mapping[str, int]) -> nn.Module:
-        """See `Task.rebuild`."""
-        from autocompress.tasks.transformers_models import rebuild_pretrained
-
-        return rebuild_pretrained(model, AUTO_CLASS, overrides)
 
     def samples(self, model: ModelSpec, rows: Rows) -> Sequence[Sample]:
         """See `Task.samples`; inputs are token ids of shape (1, n_tokens) and what else the model takes."""
@@ -79,13 +56,3 @@ class TextClassification(Task):
         """One text of ``timing_tokens`` tokens: the first sample's, repeated or cut."""
         n_tokens = whole_option(model, "timing_tokens", 32)
         return {name: np.resize(values, (1, n_tokens)) for name, values in samples[0].inputs.items()}
-
-    def run(self, model: ModelSpec, runner: Runner, inputs: Inputs) -> Any:
-        """The logits, shape (1, n_classes)."""
-        del model
-        return runner.forward(inputs)["logits"]
-
-    def score(self, model: ModelSpec, answer: Any, target: Any) -> Score:
-        """See `accuracy_score`."""
-        del model
-        return accuracy_score(answer, target)

@@ -6,18 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from autocompress.errors import DataError
-from autocompress.tasks.base import Metric, Role
 
 if TYPE_CHECKING:
     from autocompress.data.rows import Rows
     from autocompress.tasks.base import Score
-
-WORD_ERROR_RATE = Metric(name="wer", higher_is_better=False)
-CHARACTER_ERROR_RATE = Metric(name="cer", higher_is_better=False)
-SPEECH_ROLES = (
-    Role("audio", ("audio", "file", "path", "filename", "file_name", "audio_path", "wav", "clip")),
-    Role("text", ("text", "transcript", "transcription", "sentence", "words")),
-)
 
 
 def normalised(transcript: str) -> str:
