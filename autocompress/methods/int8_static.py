@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.facts import ModelFacts
-from autocompress.recipe import Choice, Phase, Step, When
+from autocompress.methods.integer_kernels import IntegerKernels
+from autocompress.recipe import Choice, When
 
 
-class Int8Static(Step, tag="int8_static"):
+class Int8Static(IntegerKernels, tag="int8_static"):
     """Integer kernels with fixed ranges of the activations; the format calibrates and does the work.
 
     ``calibration`` says how a range is chosen from ``n_calibration_samples`` samples: the extremes seen (``minmax``),
@@ -21,7 +21,6 @@ class Int8Static(Step, tag="int8_static"):
     Source: Wu et al. 2020, Integer Quantization for Deep Learning Inference, arXiv:2004.09602, section 3.
     """
 
-    phase = Phase.QUANTIZE
     summary = "Int8 weights and activations, ranges calibrated on data"
     needs_calibration = True
 
@@ -39,13 +38,3 @@ class Int8Static(Step, tag="int8_static"):
         if not facts.of_kind("linear", "convolution"):
             return "the model has no linear and no convolution weights"
         return None
-
-    def apply(self, model: CompressibleModel, context: StepContext) -> None:
-        """Ask the format for its calibrated int8 kernels.
-
-        Raises:
-            NonFiniteWeight: a weight holds inf or nan; the message names the parameter.
-        """
-        model.require_finite()
-        model.activation_step = self
-        context.progress(1, 1)
