@@ -10,7 +10,8 @@ from typing import Any
 from autocompress.cli import console
 from autocompress.objectives import ranking, size_ratio, speedup
 from autocompress.outcome import Finalist
-from autocompress.recipe_file import RecipeFile, recipe_yaml, write_recipe
+from autocompress.recipe_file import RecipeFile
+from autocompress.recipe_yaml import recipe_yaml, write_recipe
 from autocompress.records import TrialRecord
 from autocompress.report.front_plot import front_plot
 from autocompress.report.markdown import run_report

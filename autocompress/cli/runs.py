@@ -102,7 +102,7 @@ def export(
       autocompress export my-bert --trial 7 -o smaller.yaml
     """
     from autocompress.cli.result import best_number, recipe_of
-    from autocompress.recipe_file import write_recipe
+    from autocompress.recipe_yaml import write_recipe
     from autocompress.search.session import view_run
 
     view = view_run(run)

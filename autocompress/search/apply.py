@@ -10,7 +10,8 @@ from pathlib import Path
 from autocompress import registry
 from autocompress.errors import EnvironmentProblem, RecipeError, UsageError
 from autocompress.jobs import Progress
-from autocompress.recipe_file import ProducedArtifact, RecipeFile, write_recipe
+from autocompress.recipe_file import ProducedArtifact, RecipeFile
+from autocompress.recipe_yaml import write_recipe
 from autocompress.records import Artifact
 from autocompress.search.bench import Bench
 from autocompress.spec import DataSpec, Device, ModelSpec

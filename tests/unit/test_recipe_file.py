@@ -25,9 +25,8 @@ from autocompress.recipe_file import (
     RecipeFile,
     RecipeModel,
     read_recipe,
-    recipe_yaml,
-    write_recipe,
 )
+from autocompress.recipe_yaml import recipe_yaml, write_recipe
 from autocompress.records import ArtifactFile, Environment, Estimate
 from autocompress.spec import DataSpec, ModelSpec
 

@@ -9,7 +9,8 @@ from jsonschema import Draft202012Validator
 from test_recipe_file import documents, example_document
 
 from autocompress import registry
-from autocompress.recipe_file import RecipeFile, recipe_yaml
+from autocompress.recipe_file import RecipeFile
+from autocompress.recipe_yaml import recipe_yaml
 from autocompress.schema import recipe_schema, spec_schema
 
 RECIPES = Draft202012Validator(recipe_schema())
