@@ -19,8 +19,8 @@ RAM_TOLERANCE = 0.15
 
 
 SPEEDUP_TOLERANCE = 0.1
-"""A speed-up's interval says how sure it is inside one process; another process lays its memory out otherwise, and the
-same files were seen to differ by a twentieth between processes on an idle machine."""
+"""A speed-up's interval says how sure it is inside one process. Another process lays its memory out otherwise: the same
+files differed by a twentieth between six processes on a shared machine, and by a ninth once while it was busy."""
 
 
 @dataclass(frozen=True)
