@@ -12,9 +12,10 @@ from autocompress.objectives import ranking, size_ratio, speedup
 from autocompress.outcome import Finalist
 from autocompress.recipe_file import RecipeFile
 from autocompress.recipe_yaml import recipe_yaml, write_recipe
-from autocompress.records import TrialRecord
+from autocompress.records import Latency, TrialRecord
 from autocompress.report.front_plot import front_plot
 from autocompress.report.markdown import run_report
+from autocompress.report.numbers import ratio
 from autocompress.report.results import Results
 from autocompress.report.table import json_rows, rich_table
 from autocompress.report.words import (
@@ -54,10 +55,14 @@ def best_number(view: RunView) -> int | None:
 
 
 def recipe_of(view: RunView, record: TrialRecord) -> RecipeFile:
-    """A trial's recipe with what was measured of it; a finalist's carries its certificate."""
+    """A trial's recipe with what was measured of it; the best one's carries its certificate and its precise timing."""
     prepared = view.study.prepared
     assert prepared is not None  # a trial was measured, so model and data were read
     judged = _finalist(view, record.number)
+    precise = _precise_latency(view, record.number)
+    if precise is not None and record.measurement is not None:
+        measurement = record.measurement.model_copy(update={"latency": precise})
+        record = record.model_copy(update={"measurement": measurement})
     modified = datetime.fromtimestamp(view.folder.spec.stat().st_mtime, tz=UTC)
     return RecipeFile.of_trial(
         record,
@@ -74,6 +79,12 @@ def recipe_of(view: RunView, record: TrialRecord) -> RecipeFile:
 def _finalist(view: RunView, number: int) -> Finalist | None:
     finalists = view.outcome.finalists if view.outcome else ()
     return next((finalist for finalist in finalists if finalist.number == number), None)
+
+
+def _precise_latency(view: RunView, number: int) -> Latency | None:
+    """The trial's timing by the full protocol, which the best finalist gets at the end."""
+    judged = _finalist(view, number)
+    return judged.holdout.latency if judged and judged.holdout else None
 
 
 def show_result(name: str, *, as_json: bool) -> int:
@@ -131,6 +142,10 @@ def show_best(view: RunView, *, as_json: bool) -> int:
         console.print_text("\n".join(["", *infeasible_in_words(results)]))
     else:
         console.print_text(f"\nBest ({view.spec.prefer}): {trial_in_words(best, results)}")
+        precise = _precise_latency(view, best.number)
+        if precise:
+            told, low, high = (ratio(getattr(precise.speedup, name)) for name in ("value", "low", "high"))
+            console.print_text(f"Timed again at length: {told} [{low}, {high}] as fast as the original.")
         if results.certificate:
             console.print_text(results.certificate.sentence)
         elif view.outcome is None:
@@ -145,14 +160,14 @@ def _best_plain(view: RunView, best: TrialRecord | None) -> dict[str, Any]:
     if best is None:
         return {"trial": None, "run": view.folder.name, "why": list(infeasible_in_words(results))}
     quality = best.measurement and best.measurement.quality
-    certificate = results.certificate
+    certificate, precise = results.certificate, _precise_latency(view, best.number)
     return {
         "trial": best.number,
         "run": view.folder.name,
         "method": str(best.recipe),
         "size_bytes": best.measurement.size_bytes if best.measurement else None,
         "size_ratio": size_ratio(best, view.original),
-        "speedup": speedup(best),
+        "speedup": precise.speedup.value if precise else speedup(best),
         "metric": quality.metric if quality else None,
         "quality": quality.value if quality else None,
         "quality_drop": quality.drop.value if quality else None,

@@ -159,7 +159,9 @@ def infeasible_in_words(results: Results, n_misses: int = 3) -> tuple[str, ...]:
     """Why no trial kept every limit, and which came nearest."""
     misses = objectives.nearest_misses(results.records, results.baseline)
     if not misses:
-        return ("No trial kept every limit, because none could be measured.",)
+        tried = any(record.number != results.baseline.number for record in results.records)
+        reason = "because none could be measured" if tried else "because only the original was tried"
+        return (f"No trial kept every limit, {reason}.",)
     binding = objectives.binding_constraint(misses)
     told = []
     if binding:

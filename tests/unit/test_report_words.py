@@ -97,6 +97,11 @@ def test_a_run_in_which_nothing_was_measured_says_so() -> None:
     assert "none could be measured" in sentence
 
 
+def test_a_run_that_tried_no_recipe_says_so() -> None:
+    (sentence,) = infeasible_in_words(replace(RESULTS, records=(RESULTS.baseline,), best=None))
+    assert "only the original was tried" in sentence
+
+
 def warnings_of(*records: TrialRecord) -> str:
     original = RESULTS.records[0]
     return "\n".join(warnings_in_words(Results((original, *records), frozenset(), CONSTRAINTS, original)))
