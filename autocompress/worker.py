@@ -14,21 +14,9 @@ from pathlib import Path
 
 from autocompress.errors import AutocompressError, StageTimedOut, Unsupported
 from autocompress.jobs import Answer, Failed, Progress, job_adapter
+from autocompress.memory_signs import is_of_a_device, tells_lack_of_memory
 from autocompress.records import TrialError
 from autocompress.stages import Stages
-
-OUT_OF_MEMORY_SIGNS = (
-    "can't allocate memory",
-    "Cannot allocate memory",
-    "out of memory",
-    "bad_alloc",  # C++
-    "memory allocation of",  # Rust
-    "Failed to allocate memory",  # ONNX Runtime
-    "_ALLOC_FAILED",  # cuBLAS, cuDNN
-    "MemoryError",
-)
-DEVICE_SIGNS = ("CUDA", "CUBLAS", "CUDNN")
-"""Words that tell a lack of device memory from one of main memory."""
 
 
 def work(connection: Connection, job_json: bytes, log: str, memory_bytes: int | None) -> None:
@@ -78,7 +66,7 @@ def _failure(problem: Exception, stages: Stages) -> Failed:
         status = "out_of_memory"
         message = "the trial needed more memory than it may use"
         remedy = "Raise --trial-memory, or use a machine with more."
-        if any(sign in str(problem) for sign in DEVICE_SIGNS):
+        if is_of_a_device(str(problem)):
             message = "the trial needed more memory than the device has free"
             remedy = "End what else uses the device, or use one with more memory."
     elif isinstance(problem, AutocompressError):
@@ -108,7 +96,7 @@ def _failure(problem: Exception, stages: Stages) -> Failed:
 def _is_out_of_memory(problem: BaseException | None) -> bool:
     """Whether this, or what caused it, is a lack of memory."""
     while problem is not None:
-        if isinstance(problem, MemoryError) or any(sign in str(problem) for sign in OUT_OF_MEMORY_SIGNS):
+        if isinstance(problem, MemoryError) or tells_lack_of_memory(str(problem)):
             return True
         problem = problem.__cause__
     return False

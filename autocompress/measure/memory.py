@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,15 +14,13 @@ import numpy as np
 
 from autocompress.errors import AutocompressError, StageTimedOut
 from autocompress.measure.memory_probe import INPUTS, JOB, RESULT, ProbeJob, ProbeResult
+from autocompress.memory_signs import tells_lack_of_memory
 from autocompress.records import Memory, Vram
 
 if TYPE_CHECKING:
     from autocompress.compressible import Inputs
     from autocompress.spec import ModelSpec
 
-_OUT_OF_MEMORY = re.compile(
-    r"MemoryError|out of memory|can't allocate|bad_alloc|bad allocation|failed to allocate|_ALLOC_FAILED", re.I
-)
 _LOG_TAIL_CHARACTERS = 2000
 
 
@@ -99,7 +96,7 @@ def _run_probe(folder: Path, device: str, threads: int, timeout_seconds: float) 
         return
     text = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL_CHARACTERS:].strip()
     last = text.splitlines()[-1] if text else "it wrote nothing"
-    if status == -signal.SIGKILL or _OUT_OF_MEMORY.search(text):
+    if status == -signal.SIGKILL or tells_lack_of_memory(text):
         raise MemoryError(f"the artifact ran out of memory while its memory was measured: {last}")
     ended = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     raise MemoryProbeFailed(f"the process in which memory is measured {ended}: {last}")

@@ -13,9 +13,10 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from autocompress.jobs import Answer, Failed, Job, Progress, StageBegan, StageEnded, StageMoved, message_adapter
+from autocompress.memory_signs import tells_lack_of_memory
 from autocompress.records import StageTime, TrialError
 from autocompress.spec import Device
-from autocompress.worker import OUT_OF_MEMORY_SIGNS, work
+from autocompress.worker import work
 
 LOG_TAIL_LINES = 12
 SECONDS_BETWEEN_HEARTBEATS = 2.0
@@ -125,7 +126,7 @@ class _Watch:
         self._child.join(timeout=10)
         code = self._child.exitcode
         tail = log_tail(self._log)
-        if any(sign in tail for sign in OUT_OF_MEMORY_SIGNS):
+        if tells_lack_of_memory(tail):
             remedy = "Raise --trial-memory, or use a machine with more."
             return self._failed("out_of_memory", "the trial needed more memory than it may use", remedy)
         if code is not None and code < 0:
