@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -276,14 +277,21 @@ def _code_versions() -> dict[str, str]:
 
 
 def measure(job: MeasureJob, stages: Stages) -> Measured:
-    """Measure an artifact's files, cheapest figure first: size, memory, latency, quality."""
+    """Measure an artifact's files: size, latency alone on the machine, then quality, and memory beside it."""
     from autocompress.measure.environment import environment
 
     files = [job.artifact / name for name in job.files] or [p for p in job.artifact.rglob("*") if p.is_file()]
     size_bytes = sum(path.stat().st_size for path in files)
-    ram, vram = _measure_memory(job, stages) if "ram" in job.figures else (None, None)
     latency = _measure_latency(job, stages) if "latency" in job.figures else None
+    # Memory's own process starts slowly and counts no time, so it may run beside the quality's samples; not on a
+    # device, whose memory is seen as a whole.
+    pool = ThreadPoolExecutor(max_workers=1)
+    beside = pool.submit(_measure_memory, job) if "ram" in job.figures and job.workspace.device == "cpu" else None
     quality = _measure_quality(job, stages) if "quality" in job.figures else None
+    ram, vram = None, None
+    if "ram" in job.figures:
+        with stages.stage("memory"):
+            ram, vram = beside.result() if beside else _measure_memory(job)
     return Measured(
         measurement=Measurement(size_bytes=size_bytes, ram=ram, vram=vram, latency=latency, quality=quality),
         stages=stages.finished,
@@ -291,24 +299,23 @@ def measure(job: MeasureJob, stages: Stages) -> Measured:
     )
 
 
-def _measure_memory(job: MeasureJob, stages: Stages) -> tuple[Memory, Vram | None]:
+def _measure_memory(job: MeasureJob) -> tuple[Memory, Vram | None]:
     from autocompress.measure.memory import measure_memory
 
     workspace = job.workspace
-    with stages.stage("memory"):
-        return measure_memory(
-            job.format,
-            job.artifact,
-            task=workspace.task,
-            model=workspace.model,
-            inputs=load_inputs(_timing_path(workspace)),
-            device=workspace.device,
-            threads=workspace.threads,
-        )
+    return measure_memory(
+        job.format,
+        job.artifact,
+        task=workspace.task,
+        model=workspace.model,
+        inputs=load_inputs(_timing_path(workspace)),
+        device=workspace.device,
+        threads=workspace.threads,
+    )
 
 
 def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
-    from autocompress.measure.latency import FULL, SHORT_LOOK, time_pair
+    from autocompress.measure.latency import AT_LENGTH, SHORT_LOOK, time_pair
 
     workspace, task = job.workspace, _task(job.workspace.task)
     inputs = load_inputs(_timing_path(workspace))
@@ -319,7 +326,7 @@ def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
             return time_pair(
                 lambda: task.timed_call(workspace.model, candidate, inputs),
                 (lambda: task.timed_call(workspace.model, original, inputs)) if original else None,
-                FULL if job.precise else SHORT_LOOK,
+                AT_LENGTH if job.precise else SHORT_LOOK,
                 device=workspace.device,
                 threads=workspace.threads,
                 seed=workspace.seed,

@@ -33,8 +33,8 @@ HEADER = """# Searches over seven models
 
 Written by `python benchmarks/search_models.py --write docs/results.md`; not edited by hand. One search after another,
 with the specifications in `recipes/`; a latency with `~` was timed while others had the cores. What the figures mean is
-told in [measuring.md](measuring.md). Size and speed are against the original in PyTorch; speed is that of the runtime *and* of
-the compression, and the row *export only* tells the two apart.
+told in [measuring.md](measuring.md). Size and speed are against the original in PyTorch; speed is that of the runtime
+*and* of the compression, and the row *export only* tells the two apart.
 
 | model | trials | took | best recipe | size | speed | drop | certified | date |
 |---|---:|---:|---|---:|---:|---:|---|---|

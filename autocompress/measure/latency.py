@@ -65,13 +65,16 @@ class LatencyProtocol(Frozen):
 
 
 FULL = LatencyProtocol()
-"""For finalists, and wherever a candidate's interval touches the front or a limit."""
+"""The most precise: for benchmarks, and wherever a minute a model is not too much."""
+
+AT_LENGTH = FULL.model_copy(update={"max_seconds": 20.0})
+"""For a search's best finalist and for ``verify``: on a busy machine the interval stays wider instead of taking longer."""
 
 SHORT_LOOK = LatencyProtocol(
     half_width=0.04,
     min_calls=16,
     min_seconds=0.5,
-    max_seconds=4.0,
+    max_seconds=3.0,
     min_warmups=3,
     max_warmups=20,
     control=False,

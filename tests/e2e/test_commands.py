@@ -65,7 +65,7 @@ def test_show_tells_a_single_trial_with_its_stages_and_recipe(finished: CommandL
     record = finished("show", "done", 1, "--json").json
     assert record == finished.record("done", 1)
     assert record["status"] == "complete"
-    assert [stage["stage"] for stage in record["stages"]][-3:] == ["memory", "latency", "quality"]
+    assert [stage["stage"] for stage in record["stages"]][-3:] == ["latency", "quality", "memory"]
 
 
 def test_the_narration_of_a_search_goes_to_stderr_and_its_result_to_stdout(cli: CommandLine) -> None:
