@@ -68,7 +68,7 @@ FULL = LatencyProtocol()
 """The most precise: for benchmarks, and wherever a minute a model is not too much."""
 
 AT_LENGTH = FULL.model_copy(update={"max_seconds": 20.0})
-"""For a search's best finalist and for ``verify``: on a busy machine the interval stays wider instead of taking longer."""
+"""For a search's best finalist and for ``verify``: on a busy machine the interval is wide rather than late."""
 
 SHORT_LOOK = LatencyProtocol(
     half_width=0.04,
