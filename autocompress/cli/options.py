@@ -93,7 +93,7 @@ def merged_spec(given: SearchSpec | None, options: dict[str, dict[str, Any]]) ->
 
     plain: dict[str, Any] = given.model_dump(mode="json", exclude_unset=True) if given else {}
     for section, values in options.items():
-        told = {name: value for name, value in values.items() if value not in (None, False)}
+        told = {name: value for name, value in values.items() if value is not None and value is not False}
         if section and told:
             plain[section] = {**(plain.get(section) or {}), **told}
         else:

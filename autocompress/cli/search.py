@@ -179,7 +179,7 @@ def baseline(
 
 @app.command()
 def demo(
-    trials: Annotated[int, typer.Option(help="Recipes to try, the original included.")] = 14,
+    trials: Annotated[int, typer.Option(min=1, help="Recipes to try, the original included.")] = 14,
     name: opt.NameOption = None,
     json: opt.JsonOption = False,
 ) -> None:
