@@ -36,8 +36,8 @@ with the specifications in `recipes/`; a latency with `~` was timed while others
 told in [measuring.md](measuring.md). Size and speed are against the original in PyTorch; speed is that of the runtime
 *and* of the compression, and the row *export only* tells the two apart.
 
-| model | trials | took | best recipe | size | speed | drop | certified | date |
-|---|---:|---:|---|---:|---:|---:|---|---|
+| model | trials | took | best recipe | size | speed | timed again at length | drop | certified | date |
+|---|---:|---:|---|---:|---:|---:|---:|---|---|
 """
 
 
@@ -73,7 +73,7 @@ class FinishedSearch:
     def row(self) -> str:
         """Its line of the overview."""
         best, original = self.results.best_record, self.view.original
-        told = ["nothing feasible", "–", "–", "–", "–"]
+        told = ["nothing feasible", "–", "–", "–", "–", "–"]
         if best is not None and best.measurement is not None and best.measurement.quality is not None:
             quality = best.measurement.quality
             certificate = self.results.certificate
@@ -81,12 +81,22 @@ class FinishedSearch:
                 f"{best.recipe}",
                 f"{size_ratio(best, original) or float('nan'):.3f}×",
                 f"{speedup(best) or float('nan'):.2f}×",
+                self._timed_again(best.number),
                 f"{quality.drop.value:+.4f} {quality.metric}",
                 "yes" if certificate and certificate.certified else "observed only",
             ]
         anchor = self.model.lower()
         trials = len(self.view.records)
         return f"| [{self.model}](#{anchor}) | {trials} | {self.seconds:.0f} s | {' | '.join(told)} | {self.date} |\n"
+
+    def _timed_again(self, number: int) -> str:
+        """The best finalist's speed-up by the protocol that follows the search's short looks."""
+        finalists = self.view.outcome.finalists if self.view.outcome else ()
+        holdout = next((finalist.holdout for finalist in finalists if finalist.number == number), None)
+        if holdout is None or holdout.latency is None:
+            return "–"
+        faster = holdout.latency.speedup
+        return f"{faster.value:.2f}× [{faster.low:.2f}, {faster.high:.2f}]{'~' if holdout.latency.contended else ''}"
 
     def section(self) -> str:
         """The run's own report, one level down."""

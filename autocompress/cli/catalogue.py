@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated, Any
 
 import typer
@@ -42,21 +43,23 @@ def methods(
         return
     kind = ordered[0]
     console.out.print(f"[bold]{kind.tag}[/] ({kind.phase.name.lower()}): {kind.summary}")
-    table = Table("knob", "default", "the search tries", "what it means")
-    for knob in _told_method(kind)["knobs"]:
-        tried = ", ".join(str(value) for value in knob["searched"]) or "the default"
-        table.add_row(knob["name"], str(knob["default"]), tried, knob["about"])
+    console.out.print(f"\n{_told_method(kind)['about']}\n", markup=False)
+    knobs = _told_method(kind)["knobs"]
+    if not knobs:
+        console.out.print("It has no knobs.")
+        return
+    table = Table("knob", "default", "the search tries")
+    for knob in knobs:
+        table.add_row(knob["name"], str(knob["default"]), ", ".join(map(str, knob["searched"])) or "the default")
     console.out.print(table)
 
 
 def _told_method(kind: Any) -> dict[str, Any]:
-    from autocompress.docstrings import field_descriptions
-
-    about = field_descriptions(kind)
     return {
         "name": kind.tag,
         "phase": kind.phase.name.lower(),
         "summary": kind.summary,
+        "about": inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[2].replace("``", ""),
         "needs_calibration": kind.needs_calibration,
         "conflicts": sorted(kind.conflicts),
         "knobs": [
@@ -64,7 +67,6 @@ def _told_method(kind: Any) -> dict[str, Any]:
                 "name": knob,
                 "default": field.default,
                 "searched": list(mark.options) if (mark := kind.searched(knob)) else [],
-                "about": about.get(knob, ""),
             }
             for knob, field in kind.model_fields.items()
         ],

@@ -81,6 +81,19 @@ def _finalist(view: RunView, number: int) -> Finalist | None:
     return next((finalist for finalist in finalists if finalist.number == number), None)
 
 
+def _passed_over(view: RunView) -> list[str]:
+    """Why finalists that the preference puts before the best one are not it."""
+    outcome = view.outcome
+    if outcome is None or outcome.certificate is None or not outcome.certificate.certified:
+        return []
+    return [
+        f"Trial {finalist.number} comes first by the preference, but is not certified: "
+        f"{finalist.certificate.sentence if finalist.certificate else finalist.problem}"
+        for finalist in outcome.finalists
+        if finalist.number != outcome.best
+    ]
+
+
 def _precise_latency(view: RunView, number: int) -> Latency | None:
     """The trial's timing by the full protocol, which the best finalist gets at the end."""
     judged = _finalist(view, number)
@@ -142,6 +155,8 @@ def show_best(view: RunView, *, as_json: bool) -> int:
         console.print_text("\n".join(["", *infeasible_in_words(results)]))
     else:
         console.print_text(f"\nBest ({view.spec.prefer}): {trial_in_words(best, results)}")
+        for passed in _passed_over(view):
+            console.print_text(passed)
         precise = _precise_latency(view, best.number)
         if precise:
             told, low, high = (ratio(getattr(precise.speedup, name)) for name in ("value", "low", "high"))

@@ -153,7 +153,7 @@ def columns(results: Results, rows: Sequence[ResultRow]) -> tuple[Column, ...]:
         Column("", lambda row: GLYPHS[row.standing], numeric=False),
         Column("trial", lambda row: f"{row.trial}{'←' if row.best else ''}"),
         Column("method", lambda row: row.method, numeric=False),
-        Column("format", lambda row: row.format, numeric=False, sheds=4),
+        Column("format", lambda row: row.format, numeric=False, sheds=7),
         Column("MB", lambda row: megabytes(row.size_bytes), sheds=5),
         Column("size", lambda row: ratio(row.size_ratio)),
         *(_latency_column(device) for device in devices),
