@@ -71,7 +71,10 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a reader that left can still be answered
     except AutocompressError as problem:
         _end(problem, problem.exit_code, str(problem))
     except KeyboardInterrupt as problem:
