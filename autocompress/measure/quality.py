@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -79,7 +80,7 @@ def _right_or_wrong(numerators: Array, denominators: Array) -> bool:
 
 
 @dataclass(frozen=True)
-class PairedDrop:
+class PairedDrop(ABC):
     """What was lost against the original: positive means worse, whichever direction the metric has."""
 
     candidate_value: float
@@ -94,21 +95,21 @@ class PairedDrop:
             return 0.0
         return self.drop / self.baseline_value if self.baseline_value else float(np.copysign(np.inf, self.drop))
 
+    @abstractmethod
     def lower_bound(self, level: float, relative: bool) -> float:
         """One-sided lower confidence bound of the drop, or of the relative drop."""
-        raise NotImplementedError
 
+    @abstractmethod
     def upper_bound(self, level: float, relative: bool) -> float:
         """One-sided upper confidence bound of the drop, or of the relative drop."""
-        raise NotImplementedError
 
+    @abstractmethod
     def samples_needed(self, limit: float, level: float, relative: bool) -> int | None:
         """Roughly how many samples bring the upper bound inside ``limit``, if they are like those seen.
 
         None where no number would: the observed drop is not inside the limit, or only by less than a billion samples
         can tell.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
