@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from autocompress.encodings import Encoding
 from autocompress.errors import ModelError, Unsupported
-from autocompress.facts import ModelFacts, WeightFact, WeightKind
+from autocompress.facts import ModelFacts, WeightFact, WeightKind, WeightScope
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,6 +40,7 @@ class Weight:
     kind: WeightKind
     parameter: nn.Parameter
     transposed: bool = False
+    in_attention: bool = False
 
     @property
     def matrix(self) -> Tensor:
@@ -63,7 +65,9 @@ class Weight:
         rows, columns = self.parameter.shape[0], self.parameter[0].numel()
         if self.transposed:
             rows, columns = columns, rows
-        return WeightFact(name=self.name, kind=self.kind, out_features=rows, in_features=columns)
+        return WeightFact(
+            name=self.name, kind=self.kind, out_features=rows, in_features=columns, in_attention=self.in_attention
+        )
 
 
 @dataclass
@@ -92,7 +96,10 @@ class CompressibleModel:
         from torch import nn
 
         seen: set[int] = set()
+        attention: tuple[str, ...] = ()
         for prefix, module in self.module.named_modules(remove_duplicate=True):
+            if "attention" in type(module).__name__.lower():
+                attention = (*attention, f"{prefix}.")
             kind: WeightKind
             if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D":
                 kind = "linear"
@@ -108,7 +115,12 @@ class CompressibleModel:
             seen.add(id(parameter))
             if not kinds or kind in kinds:
                 name = f"{prefix}.weight" if prefix else "weight"
-                yield Weight(name, kind, parameter, transposed=type(module).__name__ == "Conv1D")
+                transposed = type(module).__name__ == "Conv1D"
+                yield Weight(name, kind, parameter, transposed, in_attention=name.startswith(attention))
+
+    def in_scope(self, scope: WeightScope) -> Iterator[Weight]:
+        """The weights that a method of this scope takes; see `weights`."""
+        return (weight for weight in self.weights() if weight.fact.is_in(scope))
 
     def encode(self, weight: Weight, encoding: Encoding) -> None:
         """Store a weight by this encoding from now on, and put the values it decodes to in place."""
@@ -159,7 +171,13 @@ class StepContext:
 
     Attributes:
         facts: shape of the original model.
-        calibration: inputs of the calibration part, a batch of one each; reads the data when first called.
+        calibration: inputs of the calibration part, a batch of one each: what one forward pass of the module takes,
+            the answer's tokens included where the model decodes. Reads the data when called.
+        training: the same of the training rows, which are more; with ``labels`` where the task knows them, so that
+            modules of Hugging Face give their ``loss``.
+        teacher: the original in float32 on the device; loads it when called.
+        scratch: a folder of this step's own that survives an interruption: what lies in it from an earlier attempt
+            at the same step of the same recipe may be gone on from. Emptied once the step has ended well.
         example: inputs of one call, for tracing; empty when a recipe is applied without data.
         task: the task's name.
         device: ``cpu`` or ``cuda``.
@@ -171,6 +189,9 @@ class StepContext:
 
     facts: ModelFacts
     calibration: Callable[[], Sequence[Inputs]]
+    training: Callable[[], Sequence[Inputs]]
+    teacher: Callable[[], nn.Module]
+    scratch: Path
     example: Inputs
     task: str
     device: str

@@ -7,21 +7,25 @@ from typing import Literal
 from autocompress.frozen import Frozen
 
 WeightKind = Literal["linear", "convolution", "embedding"]
-WeightScope = Literal["layers", "all"]
-KINDS_IN_SCOPE: dict[WeightScope, tuple[WeightKind, ...]] = {
-    "layers": ("linear", "convolution"),
-    "all": ("linear", "convolution", "embedding"),
-}
-"""Which weights a method takes: those of the layers that compute, or the embeddings as well."""
+WeightScope = Literal["attention", "layers", "all"]
+"""Which weights a method takes: those of attention blocks, of all layers that compute, or the embeddings as well."""
 
 
 class WeightFact(Frozen):
-    """One weight as a matrix of (out_features, in_features); a convolution's kernel is flattened into the inputs."""
+    """One weight as a matrix of (out_features, in_features); a convolution's kernel is flattened into the inputs.
+
+    ``in_attention``: one of the projections of an attention block, the one back out of it included.
+    """
 
     name: str
     kind: WeightKind
     out_features: int
     in_features: int
+    in_attention: bool = False
+
+    def is_in(self, scope: WeightScope) -> bool:
+        """Whether a method of this scope takes the weight."""
+        return scope == "all" or (self.kind != "embedding" and (scope == "layers" or self.in_attention))
 
     @property
     def n_elements(self) -> int:
@@ -46,6 +50,10 @@ class ModelFacts(Frozen):
     def of_kind(self, *kinds: WeightKind) -> tuple[WeightFact, ...]:
         """The weights of the given kinds."""
         return tuple(weight for weight in self.weights if weight.kind in kinds)
+
+    def in_scope(self, scope: WeightScope) -> tuple[WeightFact, ...]:
+        """The weights that a method of this scope takes."""
+        return tuple(weight for weight in self.weights if weight.is_in(scope))
 
     def share(self, kind: WeightKind) -> float:
         """Share of all parameters that are weights of this kind, 0 to 1."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -23,12 +23,21 @@ if TYPE_CHECKING:
 
 
 class Phase(IntEnum):
-    """Order of the steps; a recipe holds at most one step of each phase."""
+    """Order of the steps. A recipe holds several steps of the phase STRUCTURE, and at most one of each other phase."""
 
-    PRUNE = 1
-    DISTIL = 2
-    CLUSTER = 3
-    QUANTIZE = 4
+    STRUCTURE = 1
+    """Fewer layers, heads, channels or neurons, or factors of lower rank: the model becomes another, smaller one."""
+    PRUNE = 2
+    """Single weights become zero."""
+    DISTIL = 3
+    CLUSTER = 4
+    QUANTIZE = 5
+    """Weights become integers."""
+    COMPUTE = 6
+    """What the runtime computes in: half precision, or integers for the activations too."""
+
+
+PHASE_ORDER = ", ".join(phase.name.lower() for phase in Phase)
 
 
 class Choice:
@@ -70,8 +79,9 @@ class Step(Frozen):
     phase: ClassVar[Phase]
     summary: ClassVar[str]
     needs_calibration: ClassVar[bool] = False
-    conflicts: ClassVar[frozenset[str]] = frozenset()
-    """Tags of the steps of other phases that this one cannot share a recipe with, whichever comes first."""
+    """Whether `apply` calls ``context.calibration``: its result then depends on that part of the data."""
+    needs_training: ClassVar[bool] = False
+    """Whether `apply` trains, by ``context.training``: its result then depends on the training rows."""
 
     def __init_subclass__(cls, tag: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -81,6 +91,11 @@ class Step(Frozen):
     def refuses(self, facts: ModelFacts) -> str | None:
         """Why this step cannot be done on such a model, or None. Reads shapes only; nothing is computed."""
         del facts
+        return None
+
+    def refuses_after(self, earlier: Sequence[Step], facts: ModelFacts) -> str | None:
+        """Why this step cannot follow those in a recipe for such a model, or None. Nothing is computed."""
+        del earlier, facts
         return None
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
@@ -154,11 +169,12 @@ def steps_from_plain(plain: Any, where: str = "steps") -> tuple[Step, ...]:
         raise RecipeError("the steps must be a list", where=where)
     steps = tuple(step_from_plain(item, place(where, index)) for index, item in enumerate(plain))
     for index, (before, after) in enumerate(pairwise(steps)):
-        if before.phase >= after.phase:
+        again = before.phase is after.phase and (after.phase is not Phase.STRUCTURE or before.tag == after.tag)
+        if before.phase > after.phase or again:
             raise RecipeError(
                 f"{after.tag} ({after.phase.name.lower()}) cannot follow {before.tag} ({before.phase.name.lower()})",
                 where=place(where, index + 1),
-                remedy="The order is prune, distil, cluster, quantize, at most one step of each.",
+                remedy=f"The order is {PHASE_ORDER}; one step of each, but several of structure.",
             )
     return steps
 

@@ -102,12 +102,11 @@ class SearchSpace:
         return [step for step in steps if step.refuses(self.facts) is None]
 
     def _fits(self, tag: str, earlier: Sequence[Step], format_name: str) -> bool:
-        kind = self.methods[tag]
-        if any(step.tag in kind.conflicts or tag in step.conflicts for step in earlier):
-            return False
-        step_format = self.formats[format_name]
+        chosen = self.formats[format_name]
         return any(
-            step_format.refuses((*earlier, step), self.facts, self.device) is None for step in self._valid_steps[tag]
+            step.refuses_after(earlier, self.facts) is None
+            and chosen.refuses((*earlier, step), self.facts, self.device) is None
+            for step in self._valid_steps[tag]
         )
 
     def _propose_step(self, tag: str, trial: Suggests) -> Step:
@@ -130,11 +129,8 @@ class SearchSpace:
 
 def recipe_refusal(recipe: Recipe, formats: Mapping[str, Format], facts: ModelFacts, device: str) -> str | None:
     """Why the recipe cannot be done on this model and device, or None. Nothing is computed."""
-    for step in recipe.steps:
-        clash = next((other.tag for other in recipe.steps if other.tag in step.conflicts), None)
-        if clash:
-            return f"{step.tag} and {clash} cannot share a recipe: the later one would overwrite the earlier one's work"
-        reason = step.refuses(facts)
+    for index, step in enumerate(recipe.steps):
+        reason = step.refuses(facts) or step.refuses_after(recipe.steps[:index], facts)
         if reason:
             return f"{step.tag}: {reason}"
     reason = formats[recipe.format].refuses(recipe.steps, facts, device)
@@ -171,4 +167,7 @@ class _Replay:
             step = self.recipe.step(tag)
             return getattr(step, knob) if step else None
         phase = Phase[name.partition("[")[0].upper()]
-        return next((step.tag for step in self.recipe.steps if step.phase is phase), NONE)
+        tags = [step.tag for step in self.recipe.steps if step.phase is phase]
+        if len(tags) > 1:
+            raise KeyError(f"{' and '.join(tags)} are not proposed together")
+        return tags[0] if tags else NONE

@@ -155,6 +155,8 @@ class DataSpec(Frozen):
         path: a file, a folder, or a hub dataset's id.
         columns: role to column name, where the names are not the usual ones.
         calibration, search, holdout: paths of their own for single parts.
+        training: a path of its own for what distillation and fine-tuning train on; by default the calibration part,
+            of which all rows are used, not only the few that calibrate.
         fractions: shares of ``path`` for calibration, search and holdout.
         samples: at most so many of each part, drawn with the seed.
         config, split: of a hub dataset.
@@ -162,6 +164,7 @@ class DataSpec(Frozen):
 
     path: str | None = None
     columns: dict[str, str] = {}
+    training: str | None = None
     calibration: str | None = None
     search: str | None = None
     holdout: str | None = None
@@ -240,7 +243,8 @@ class SearchSpec(Frozen):
         model = self.model.model_copy(
             update={"path": resolve(self.model.path), "task_file": resolve(self.model.task_file)}
         )
+        sources = ("path", "training", "calibration", "search", "holdout")
         data = self.data and self.data.model_copy(
-            update={part: resolve(getattr(self.data, part)) for part in ("path", "calibration", "search", "holdout")}
+            update={source: resolve(getattr(self.data, source)) for source in sources}
         )
         return self.model_copy(update={"model": model, "data": data})

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autocompress import __version__, registry
-from autocompress.compressible import CompressibleModel, Inputs, StepContext
-from autocompress.errors import DataError, EnvironmentProblem, Unsupported
+from autocompress.compressible import CompressibleModel, StepContext
+from autocompress.errors import EnvironmentProblem, Unsupported
 from autocompress.jobs import (
     ORIGINAL_FORMAT,
     Answer,
@@ -28,6 +29,16 @@ from autocompress.jobs import (
     TrialJob,
     Workspace,
 )
+from autocompress.part_samples import (
+    calibration_inputs,
+    load_inputs,
+    read_samples,
+    samples_path,
+    save_inputs,
+    timing_path,
+    training_digest,
+    training_inputs,
+)
 from autocompress.records import Artifact, Estimate, Latency, Measurement, Memory, Quality, Vram, describe_files
 from autocompress.sample_store import load_samples, save_samples
 from autocompress.space import recipe_refusal
@@ -39,9 +50,8 @@ if TYPE_CHECKING:
 
     from autocompress.formats.base import Format, Runner
     from autocompress.recipe import Recipe, Step
-    from autocompress.tasks.base import Part, Task
+    from autocompress.tasks.base import Task
 
-LARGEST_CALIBRATION_SAMPLES = 128
 NO_DROP = Estimate(value=0.0, low=0.0, high=0.0)
 
 
@@ -66,8 +76,7 @@ def run_job(job: Job, stages: Stages) -> Answer:
 
 def prepare(job: PrepareJob, stages: Stages) -> Prepared:
     """Read and check model and data; keep the prepared samples and the timed call's inputs in the baseline folder."""
-    from autocompress.data.parts import read_parts
-    from autocompress.data.rows import Rows, rows_digest
+    from autocompress.data.rows import rows_digest
     from autocompress.measure.environment import environment
     from autocompress.model_state import facts_of
 
@@ -80,17 +89,12 @@ def prepare(job: PrepareJob, stages: Stages) -> Prepared:
         facts = facts_of(module, workspace.task)
         model_key = _model_key(module)
     with stages.stage("read data"):
-        parts: Mapping[Part, Rows] = (
-            read_parts(workspace.data, task.roles, workspace.seed) if workspace.data is not None else {}
-        )
-        samples = task.samples_by_part(workspace.model, parts, workspace.seed)
+        parts, samples = read_samples(workspace, task)
         for number, (part, prepared_samples) in enumerate(samples.items(), 1):
-            if not prepared_samples:
-                raise DataError(f"the {part} part of the data is empty", remedy="Give more data.")
-            save_samples(prepared_samples, _samples_path(workspace, part))
+            save_samples(prepared_samples, samples_path(workspace, part))
             stages.progress(number, len(samples))
         if "search" in samples:  # a recipe can be applied without data, but not measured
-            save_inputs(task.timing_inputs(workspace.model, samples["search"]), _timing_path(workspace))
+            save_inputs(task.timing_inputs(workspace.model, samples["search"]), timing_path(workspace))
     metric = task.metric_of(workspace.model)
     digests = {part: rows_digest(rows) for part, rows in parts.items()} or dict.fromkeys(samples, model_key)
     return Prepared(
@@ -113,31 +117,6 @@ def _task(name: str) -> Task:
 def _format(name: str) -> Format:
     chosen: Format = registry.load("formats", name)()
     return chosen
-
-
-def _samples_path(workspace: Workspace, part: str) -> Path:
-    return workspace.baseline / f"samples-{part}.safetensors"
-
-
-def _timing_path(workspace: Workspace) -> Path:
-    return workspace.baseline / "timing.safetensors"
-
-
-def save_inputs(inputs: Inputs, path: Path) -> None:
-    """Keep the inputs of one call as a safetensors file."""
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: np.ascontiguousarray(array) for name, array in inputs.items()}, path)
-
-
-def load_inputs(path: Path) -> Inputs:
-    """The inputs that `save_inputs` kept."""
-    from safetensors.numpy import load_file
-
-    loaded: Inputs = load_file(path)
-    return loaded
 
 
 def _model_key(module: nn.Module) -> str:
@@ -169,9 +148,9 @@ def build(job: BuildJob, stages: Stages) -> Built:
     if reason:
         raise Unsupported(reason)
     cache = StageCache(workspace.cache, workspace.cache_cap_bytes)
-    context = _context(job, cache, stages)
-    model = _run_steps(job, cache, context, stages)
+    model = _run_steps(job, cache, stages)
     with stages.stage("export"):
+        context = _context(job, cache, job.artifact, stages)
         shutil.rmtree(job.artifact, ignore_errors=True)
         job.artifact.mkdir(parents=True)
         kernel = chosen.export(model, job.artifact, context)
@@ -195,17 +174,19 @@ def _release_device_memory() -> None:
     torch.cuda.empty_cache()
 
 
-def _context(job: BuildJob, cache: StageCache, stages: Stages) -> StepContext:
-    workspace = job.workspace
+def _context(job: BuildJob, cache: StageCache, scratch: Path, stages: Stages) -> StepContext:
+    workspace, task = job.workspace, _task(job.workspace.task)
 
-    def calibration() -> Sequence[Inputs]:
-        samples = load_samples(_samples_path(workspace, "calibration"))
-        return [sample.inputs for sample in samples[:LARGEST_CALIBRATION_SAMPLES]]
+    def teacher() -> nn.Module:
+        return task.load_model(workspace.model).float().requires_grad_(False).to(workspace.device)
 
     return StepContext(
         facts=job.prepared.facts,
-        calibration=calibration,
-        example=load_inputs(timing) if (timing := _timing_path(workspace)).exists() else {},
+        calibration=lambda: calibration_inputs(workspace, task),
+        training=lambda: training_inputs(workspace, task),
+        teacher=teacher,
+        scratch=scratch,
+        example=load_inputs(timing) if (timing := timing_path(workspace)).exists() else {},
         task=workspace.task,
         device=workspace.device,
         seed=job.recipe.seed,
@@ -215,7 +196,7 @@ def _context(job: BuildJob, cache: StageCache, stages: Stages) -> StepContext:
     )
 
 
-def _run_steps(job: BuildJob, cache: StageCache, context: StepContext, stages: Stages) -> CompressibleModel:
+def _run_steps(job: BuildJob, cache: StageCache, stages: Stages) -> CompressibleModel:
     from autocompress.model_state import restore_state, save_state
 
     workspace, recipe, task = job.workspace, job.recipe, _task(job.workspace.task)
@@ -237,12 +218,20 @@ def _run_steps(job: BuildJob, cache: StageCache, context: StepContext, stages: S
                 model.module.float()
     model.module.to(workspace.device)
     for count in range(done, len(recipe.steps)):
-        with stages.stage(recipe.steps[count].tag):
-            recipe.steps[count].apply(model, context)
+        with stages.stage(recipe.steps[count].tag), _scratch(workspace, keys[count]) as scratch:
+            recipe.steps[count].apply(model, _context(job, cache, scratch, stages))
         if stages.finished[-1].seconds > workspace.cache_after_seconds:
             with stages.stage("keep in cache"):
                 cache.find_or_build(keys[count], lambda folder: save_state(model, folder))
     return model
+
+
+@contextmanager
+def _scratch(workspace: Workspace, key: str) -> Iterator[Path]:
+    """A step's own folder: gone when the step has ended well, there again when it is tried once more."""
+    folder = workspace.cache.parent / "unfinished" / key
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_original(recipe: Recipe) -> bool:
@@ -252,11 +241,13 @@ def _is_original(recipe: Recipe) -> bool:
 
 def _prefix_key(job: BuildJob, steps: tuple[Step, ...]) -> str:
     calibrated = any(step.needs_calibration for step in steps)
+    trained = any(step.needs_training for step in steps)
     return StageCache.key(
         job.prepared.model_key,
         job.workspace.task,
         [step.plain() for step in steps],
         job.prepared.data_keys.get("calibration") if calibrated else None,
+        training_digest(job.workspace, _task(job.workspace.task)) if trained else None,
         job.recipe.seed,
         job.workspace.device,
         _code_versions(),
@@ -308,7 +299,7 @@ def _measure_memory(job: MeasureJob) -> tuple[Memory, Vram | None]:
         job.artifact,
         task=workspace.task,
         model=workspace.model,
-        inputs=load_inputs(_timing_path(workspace)),
+        inputs=load_inputs(timing_path(workspace)),
         device=workspace.device,
         threads=workspace.threads,
     )
@@ -318,7 +309,7 @@ def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
     from autocompress.measure.latency import AT_LENGTH, SHORT_LOOK, time_pair
 
     workspace, task = job.workspace, _task(job.workspace.task)
-    inputs = load_inputs(_timing_path(workspace))
+    inputs = load_inputs(timing_path(workspace))
     with stages.stage("latency"):
         candidate = _load(job.format, job.artifact, workspace)
         original = job.original and _load(ORIGINAL_FORMAT, job.original, workspace)
@@ -351,7 +342,7 @@ def _measure_quality(job: MeasureJob, stages: Stages) -> Quality:
     with stages.stage("quality"):
         runner = _load(job.format, job.artifact, workspace)
         try:
-            samples = load_samples(_samples_path(workspace, job.part))
+            samples = load_samples(samples_path(workspace, job.part))
             outcomes = evaluate(task, workspace.model, runner, samples, stages.progress)
         finally:
             runner.close()

@@ -61,7 +61,7 @@ def _told_method(kind: Any) -> dict[str, Any]:
         "summary": kind.summary,
         "about": inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[2].replace("``", ""),
         "needs_calibration": kind.needs_calibration,
-        "conflicts": sorted(kind.conflicts),
+        "needs_training": kind.needs_training,
         "knobs": [
             {
                 "name": knob,

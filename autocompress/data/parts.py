@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LARGEST_PARTS: Mapping[Part, int] = {"calibration": 128, "search": 1000, "holdout": 2000}
 """Rows of each part where the spec says nothing."""
+MOST_TRAINING_ROWS = 20_000
 
 
 def read_parts(spec: DataSpec, roles: Sequence[Role], seed: int) -> dict[Part, Rows]:
@@ -32,6 +33,31 @@ def read_parts(spec: DataSpec, roles: Sequence[Role], seed: int) -> dict[Part, R
         DataError: not found, damaged, a column missing, or too few different rows.
         EnvironmentProblem: a package that reads this kind of data is missing.
     """
+    parts = _cut_parts(spec, roles, seed)
+    limits = {**LARGEST_PARTS, **spec.samples}
+    return {part: draw_rows(parts[part], limits[part], seed, roles[0].name) for part in PARTS}
+
+
+def read_training(spec: DataSpec, roles: Sequence[Role], seed: int) -> Rows:
+    """The rows to train on: those of ``spec.training`` that no other part judges by, else the whole calibration part.
+
+    Raises:
+        DataError: see `read_parts`; or all rows also occur in the parts that judge.
+    """
+    role = roles[0].name
+    parts = _cut_parts(spec, roles, seed)
+    rows = parts["calibration"]
+    if spec.training is not None:
+        judging = {content_digest(value) for part in ("search", "holdout") for value in parts[part].columns[role]}
+        rows = assign_roles(read_source(spec.training, spec), roles, spec.columns)
+        rows = rows.take([index for index, v in enumerate(rows.columns[role]) if content_digest(v) not in judging])
+        if not len(rows):
+            raise DataError("all training rows also occur in the search or holdout part", where=spec.training)
+    return rows.take(_drawn_order(rows, seed, role)[:MOST_TRAINING_ROWS])
+
+
+def _cut_parts(spec: DataSpec, roles: Sequence[Role], seed: int) -> dict[Part, Rows]:
+    """All rows of each part."""
     sources: dict[str, list[Part]] = {}
     for part in PARTS:
         own: str | None = getattr(spec, part)
@@ -43,9 +69,7 @@ def read_parts(spec: DataSpec, roles: Sequence[Role], seed: int) -> dict[Part, R
         rows = assign_roles(read_source(source, spec), roles, spec.columns)
         shares = {part: spec.fractions[PARTS.index(part)] for part in sharing}
         parts |= split_rows(rows, shares, seed, roles[0].name)
-    parts = _without_shared_rows(parts, roles[0].name) if len(sources) > 1 else parts
-    limits = {**LARGEST_PARTS, **spec.samples}
-    return {part: draw_rows(parts[part], limits[part], seed, roles[0].name) for part in PARTS}
+    return _without_shared_rows(parts, roles[0].name) if len(sources) > 1 else parts
 
 
 def split_rows(rows: Rows, shares: Mapping[Part, float], seed: int, role: str) -> dict[Part, Rows]:

@@ -15,7 +15,7 @@ class BFloat16(Step, tag="bf16"):
     Source: Kalamkar et al. 2019, A Study of BFLOAT16 for Deep Learning Training, arXiv:1905.12322.
     """
 
-    phase = Phase.QUANTIZE
+    phase = Phase.COMPUTE
     summary = "Store and compute in bfloat16"
 
     def refuses(self, facts: ModelFacts) -> str | None:

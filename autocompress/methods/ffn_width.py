@@ -26,7 +26,7 @@ class FfnWidth(Step, tag="ffn_width"):
     Source: Li et al. 2017, Pruning Filters for Efficient ConvNets, arXiv:1608.08710, section 3, on neurons.
     """
 
-    phase = Phase.PRUNE
+    phase = Phase.STRUCTURE
     summary = "Narrow every feed-forward block to its strongest neurons"
 
     keep: Annotated[float, Field(gt=0, lt=1), Range(0.25, 0.9, 0.05)] = 0.75

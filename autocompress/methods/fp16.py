@@ -13,7 +13,7 @@ class Float16(Step, tag="fp16"):
     Source: Micikevicius et al. 2018, Mixed Precision Training, arXiv:1710.03740, section 2.
     """
 
-    phase = Phase.QUANTIZE
+    phase = Phase.COMPUTE
     summary = "Store and compute in float16"
 
     def refuses(self, facts: ModelFacts) -> str | None:

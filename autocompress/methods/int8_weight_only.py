@@ -8,13 +8,14 @@ import numpy as np
 
 from autocompress.compressible import CompressibleModel, StepContext, as_numpy
 from autocompress.encodings import GroupedIntegers
-from autocompress.facts import KINDS_IN_SCOPE, ModelFacts, WeightScope
-from autocompress.recipe import Choice, Phase, Step
+from autocompress.facts import WeightScope
+from autocompress.methods.coding import WeightCoding
+from autocompress.recipe import Choice, Phase
 
 LARGEST_MAGNITUDE = 127
 
 
-class Int8WeightOnly(Step, tag="int8_weight_only"):
+class Int8WeightOnly(WeightCoding, tag="int8_weight_only"):
     """Symmetric 8-bit weights, one scale per output channel (per row of an embedding); activations stay float.
 
     ``scope`` is linear and convolution ``layers``, or ``all`` weights, embeddings included. Codes are -127 to 127, so
@@ -29,12 +30,6 @@ class Int8WeightOnly(Step, tag="int8_weight_only"):
 
     scope: Annotated[WeightScope, Choice("layers", "all")] = "all"
 
-    def refuses(self, facts: ModelFacts) -> str | None:
-        """See `Step.refuses`."""
-        if not facts.of_kind(*KINDS_IN_SCOPE[self.scope]):
-            return f"the model has no weights in the scope {self.scope!r}"
-        return None
-
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Replace weights by their decoded values and record a `GroupedIntegers` encoding, a group per row, for each.
 
@@ -43,7 +38,7 @@ class Int8WeightOnly(Step, tag="int8_weight_only"):
         """
         import torch
 
-        weights = list(model.weights(*KINDS_IN_SCOPE[self.scope]))
+        weights = self.uncoded(model)
         for index, weight in enumerate(weights):
             matrix = weight.matrix.to(context.device)
             largest = matrix.abs().amax(dim=1, keepdim=True)

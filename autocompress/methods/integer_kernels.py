@@ -9,7 +9,7 @@ from autocompress.recipe import Phase, Step
 class IntegerKernels(Step):
     """Int8 weights and activations by the format's own kernels; the model's weights stay as they are until then."""
 
-    phase = Phase.QUANTIZE
+    phase = Phase.COMPUTE
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Ask the format for its kernels, as this step's knobs say.

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from autocompress.compressible import CompressibleModel, StepContext, Weight
 from autocompress.encodings import Codebook, Encoding, Sparse
-from autocompress.facts import KINDS_IN_SCOPE, ModelFacts, WeightScope
-from autocompress.recipe import Choice, Phase, Step
+from autocompress.facts import ModelFacts, WeightScope
+from autocompress.methods.coding import WeightCoding
+from autocompress.recipe import Choice, Phase
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,12 +24,13 @@ N_FINE_BINS = 65536
 N_REFINEMENTS = 2
 
 
-class KMeans(Step, tag="kmeans"):
+class KMeans(WeightCoding, tag="kmeans"):
     """Cluster the values of each weight into ``n_centroids`` and store packed indices and the codebook.
 
     A weight takes ``log2(n_centroids)`` bits, and its codebook four bytes a centroid. Of a pruned weight only the kept
-    values are clustered, so zeros stay zeros at one bit each. ``scope`` is linear and convolution ``layers``, or
-    ``all`` weights, embeddings included (half of a small text model).
+    values are clustered, so zeros stay zeros at one bit each. ``scope`` is the projections of
+    ``attention`` blocks, all linear and convolution ``layers``, or ``all`` weights, embeddings included (half of a
+    small text model).
 
     Source: Han et al. 2016, Deep Compression, arXiv:1510.00149, section 3; the optimal clustering is Wang & Song 2011,
     Ckmeans.1d.dp, The R Journal 3/2, on a histogram.
@@ -36,18 +38,14 @@ class KMeans(Step, tag="kmeans"):
 
     phase = Phase.CLUSTER
     summary = "Cluster each weight's values and store packed indices into a codebook"
-    conflicts = frozenset({"rtn", "int8_weight_only", "int8_dynamic", "int8_static"})
 
     n_centroids: Annotated[int, Field(ge=2, le=256), Choice(8, 16, 32, 64, 256)] = 16
-    scope: Annotated[WeightScope, Choice("layers", "all")] = "all"
+    scope: Annotated[WeightScope, Choice("attention", "layers", "all")] = "all"
 
     def refuses(self, facts: ModelFacts) -> str | None:
         """See `Step.refuses`."""
-        weights = facts.of_kind(*KINDS_IN_SCOPE[self.scope])
-        if not weights:
-            return f"the model has no weights in the scope {self.scope!r}"
-        if all(weight.n_elements <= self.n_centroids for weight in weights):
-            return f"no weight has more than {self.n_centroids} elements"
+        if all(weight.n_elements <= self.n_centroids for weight in facts.in_scope(self.scope)):
+            return super().refuses(facts) or f"no weight has more than {self.n_centroids} elements"
         return None
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
@@ -58,7 +56,7 @@ class KMeans(Step, tag="kmeans"):
         Raises:
             NonFiniteWeight: a weight holds inf or nan; the message names the parameter.
         """
-        weights = list(model.weights(*KINDS_IN_SCOPE[self.scope]))
+        weights = self.uncoded(model)
         for index, weight in enumerate(weights):
             matrix = weight.matrix.to(context.device)
             pruned = model.encodings.get(weight.name)

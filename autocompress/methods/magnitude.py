@@ -9,13 +9,13 @@ from pydantic import Field
 
 from autocompress.compressible import CompressibleModel, StepContext, Weight, as_numpy
 from autocompress.encodings import Dense, Sparse
-from autocompress.facts import KINDS_IN_SCOPE, ModelFacts
+from autocompress.facts import ModelFacts, WeightScope
 from autocompress.recipe import Choice, Phase, Range, Step
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PRUNED_KINDS = KINDS_IN_SCOPE["layers"]
+PRUNED_SCOPE: WeightScope = "layers"
 
 
 class Magnitude(Step, tag="magnitude"):
@@ -30,15 +30,13 @@ class Magnitude(Step, tag="magnitude"):
 
     phase = Phase.PRUNE
     summary = "Set the smallest weights to zero and store only the others"
-    # Integer codes are stored for zeros as for any other value: the pruning would cost quality and save nothing.
-    conflicts = frozenset({"rtn", "int8_weight_only", "int8_dynamic", "int8_static"})
 
     sparsity: Annotated[float, Field(gt=0, lt=1), Range(0.1, 0.7, 0.1)] = 0.3
     granularity: Annotated[Literal["layer", "global"], Choice("layer", "global")] = "layer"
 
     def refuses(self, facts: ModelFacts) -> str | None:
         """See `Step.refuses`."""
-        return None if facts.of_kind(*PRUNED_KINDS) else "the model has no linear and no convolution weights"
+        return None if facts.in_scope(PRUNED_SCOPE) else "the model has no linear and no convolution weights"
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Zero the smallest weights and record a `Sparse` encoding for each pruned weight.
@@ -46,7 +44,7 @@ class Magnitude(Step, tag="magnitude"):
         Raises:
             NonFiniteWeight: a weight holds inf or nan; the message names the parameter.
         """
-        weights = list(model.weights(*PRUNED_KINDS))
+        weights = list(model.in_scope(PRUNED_SCOPE))
         matrices = [weight.matrix.to(context.device) for weight in weights]
         for index, (weight, mask) in enumerate(zip(weights, self._masks(matrices), strict=True)):
             model.encode(weight, _sparse(weight, matrices[index], mask))

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.encodings import GroupedIntegers
-from autocompress.facts import KINDS_IN_SCOPE, ModelFacts, WeightFact, WeightScope
-from autocompress.recipe import Choice, Phase, Step
+from autocompress.facts import ModelFacts, WeightFact, WeightScope
+from autocompress.methods.coding import WeightCoding
+from autocompress.recipe import Choice, Phase
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +21,7 @@ SMALLEST_NORMAL_FLOAT16 = 2.0**-14
 LARGEST_FLOAT16 = 65504
 
 
-class RoundToNearest(Step, tag="rtn"):
+class RoundToNearest(WeightCoding, tag="rtn"):
     """Weight-only integer quantization without calibration.
 
     Each row of a weight, shape (out_features, in_features), is cut into groups of ``group_size`` input columns; a group
@@ -42,7 +43,7 @@ class RoundToNearest(Step, tag="rtn"):
 
     def refuses(self, facts: ModelFacts) -> str | None:
         """See `Step.refuses`."""
-        weights = facts.of_kind(*KINDS_IN_SCOPE[self.scope])
+        weights = facts.in_scope(self.scope)
         if not any(self._is_wide_enough(weight) for weight in weights):
             widest = max((weight.in_features for weight in weights), default=0)
             return f"group_size {self.group_size} is wider than every weight (at most {widest} inputs)"
@@ -57,7 +58,7 @@ class RoundToNearest(Step, tag="rtn"):
         Raises:
             NonFiniteWeight: a weight holds inf or nan; the message names the parameter.
         """
-        weights = [weight for weight in model.weights(*KINDS_IN_SCOPE[self.scope]) if self._is_wide_enough(weight.fact)]
+        weights = [weight for weight in self.uncoded(model) if self._is_wide_enough(weight.fact)]
         for index, weight in enumerate(weights):
             matrix = weight.matrix.to(context.device)
             model.encode(weight, round_to_nearest(matrix, self.bits, self.group_size, self.symmetric))

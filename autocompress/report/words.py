@@ -23,7 +23,7 @@ ENDINGS = {
     Status.CRASHED: "crashed",
     Status.CANCELLED: "was cancelled",
 }
-NOUNS = {Phase.PRUNE: " pruning", Phase.DISTIL: " distillation", Phase.CLUSTER: " clustering", Phase.QUANTIZE: ""}
+NOUNS = {Phase.PRUNE: " pruning", Phase.CLUSTER: " clustering"}
 GROWTH_WORTH_A_WORD = 1.05
 """RAM differs by a few percent from process to process."""
 
@@ -43,7 +43,7 @@ def step_in_words(step: Step) -> str:
         if step.is_active(name) and (value != fields[name].default or name.startswith("n_"))
     ]
     tail = f" ({', '.join(told)})" if told else ""
-    return f"{lead}{step.tag.replace('_', ' ')}{NOUNS[step.phase]}{tail}"
+    return f"{lead}{step.tag.replace('_', ' ')}{NOUNS.get(step.phase, '')}{tail}"
 
 
 def _knob_in_words(name: str, value: Any) -> str:
@@ -209,9 +209,9 @@ def _warnings(record: TrialRecord, results: Results) -> Iterator[str]:
         without = results.counterpart(record, step.tag)
         if without is None:
             continue
-        if step.phase is Phase.PRUNE:
+        if step.phase in (Phase.STRUCTURE, Phase.PRUNE):
             yield from _pruned_in_vain(record, without, step)
-        if step.phase is Phase.QUANTIZE:
+        if step.phase in (Phase.QUANTIZE, Phase.COMPUTE):
             yield from _slower_than_float(record, without, step)
     yield from _grown(record, results)
     latency = record.measurement.latency if record.measurement else None

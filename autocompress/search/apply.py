@@ -41,8 +41,8 @@ class Applied:
 
 
 def needs_data(document: RecipeFile) -> bool:
-    """Whether a step looks at calibration data."""
-    return any(step.needs_calibration for step in document.steps)
+    """Whether a step looks at data."""
+    return any(step.needs_calibration or step.needs_training for step in document.steps)
 
 
 def apply_recipe(
@@ -75,8 +75,8 @@ def apply_recipe(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("is in the way", where=str(folder), remedy="Choose an empty or new folder with -o.")
     if needs_data(document) and data is None and registry.load("tasks", document.model.task).needs_data:
-        calibrated = ", ".join(step.tag for step in document.steps if step.needs_calibration)
-        raise RecipeError(f"{calibrated} needs data to calibrate with", remedy="Give it with --data PATH.")
+        needy = ", ".join(step.tag for step in document.steps if step.needs_calibration or step.needs_training)
+        raise RecipeError(f"{needy} needs data to calibrate with or to train on", remedy="Give it with --data PATH.")
     building = folder.absolute().with_name(f".{folder.name}.building")
     with Bench(document, model, data if needs_data(document) else None, device, threads, on_progress) as bench:
         if same_model and document.model.digest not in (None, f"sha256:{bench.prepared.model_key}"):

@@ -128,6 +128,24 @@ class Task(ABC):
         del seed
         return {part: self.samples(model, rows) for part, rows in parts.items()}
 
+    def training_samples(self, model: ModelSpec, rows: Rows | None, seed: int) -> Sequence[Sample]:
+        """The samples to train on; a task that brings its own data gets no rows, and draws with the seed.
+
+        Raises:
+            DataError: see `samples`.
+        """
+        del seed
+        return self.samples(model, rows) if rows is not None else []
+
+    def training_inputs(self, model: ModelSpec, sample: Sample) -> Inputs:
+        """What one forward pass of the module takes on this sample, as in training, a batch of one.
+
+        Where the model decodes, the answer's tokens are among it; ``labels`` too where the task has a loss, under the
+        name and in the form in which modules of Hugging Face take them.
+        """
+        del model
+        return sample.inputs
+
     @abstractmethod
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """The inputs of the one call that latency and memory are measured on, the same for every candidate."""

@@ -44,6 +44,11 @@ class ImageClassification(Classification):
             samples.append(Sample({"pixel_values": np.asarray(pixels, dtype=np.float32)}, number))
         return samples
 
+    def training_inputs(self, model: ModelSpec, sample: Sample) -> Inputs:
+        """See `Task.training_inputs`; ``labels`` of shape (1,)."""
+        del model
+        return {**sample.inputs, "labels": np.array([sample.target], dtype=np.int64)}
+
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """The first image."""
         del model

@@ -70,6 +70,11 @@ class LanguageModelling(PretrainedTask):
         positions = config.get("max_position_embeddings") or config.get("n_positions") or LARGEST_WINDOW
         return min(int(positions), tokenizer_limit, LARGEST_WINDOW)
 
+    def training_inputs(self, model: ModelSpec, sample: Sample) -> Inputs:
+        """See `Task.training_inputs`; the model shifts the labels itself."""
+        del model
+        return {**sample.inputs, "labels": sample.inputs["input_ids"]}
+
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """A prompt of ``prompt_tokens`` tokens: the first window's, repeated or cut."""
         n_tokens = whole_option(model, "prompt_tokens", 64)

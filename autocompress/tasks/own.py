@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from autocompress.formats.base import Runner
     from autocompress.spec import ModelSpec
 
+TRAINING = "training"
 REQUIRED = ("load_model", "load_data", "score")
 
 
@@ -30,7 +31,8 @@ class Own(Task):
 
     - ``load_model(path)``: the trained ``torch.nn.Module``; ``path`` is the model's path as given.
     - ``load_data()``: pairs of (inputs by name, target); inputs are arrays with a first axis of length 1. Either one
-      sequence, which is cut with the seed, or a mapping of ``calibration``, ``search`` and ``holdout`` to sequences.
+      sequence, which is cut with the seed, or a mapping of ``calibration``, ``search`` and ``holdout`` to sequences,
+      and of ``training`` if distillation should have more to train on than the calibration part.
     - ``score(outputs, target)``: a number or bool per sample, averaged; or a pair (numerator, denominator).
     - ``forward(model, inputs)``, optional: by default ``model(**inputs)``. A tensor, a tuple or a mapping of tensors.
     - ``METRIC`` (``"score"``), ``HIGHER_IS_BETTER`` (True), ``IS_RATE`` (True: between 0 and 1), optional constants.
@@ -86,12 +88,25 @@ class Own(Task):
         del parts
         data = self._call(model, "load_data")
         if isinstance(data, Mapping):
-            if set(data) != set(PARTS):
+            if set(data) - {TRAINING} != set(PARTS):
                 raise DataError(f"load_data gave the parts {sorted(data)}, not {list(PARTS)}", where=model.task_file)
             return {part: self.samples(model, _rows(data[part], model)) for part in PARTS}
         fractions = DataSpec.model_fields["fractions"].default
         cut = split_rows(_rows(data, model), dict(zip(PARTS, fractions, strict=True)), seed, "inputs")
         return {part: self.samples(model, draw_rows(cut[part], LARGEST_PARTS[part], seed, "inputs")) for part in PARTS}
+
+    def training_samples(self, model: ModelSpec, rows: Rows | None, seed: int) -> Sequence[Sample]:
+        """All of the calibration part, or of ``training`` where ``load_data`` gives a mapping that has it."""
+        from autocompress.data.parts import split_rows
+        from autocompress.spec import DataSpec
+
+        del rows
+        data = self._call(model, "load_data")
+        if isinstance(data, Mapping):
+            return self.samples(model, _rows(data.get(TRAINING, data["calibration"]), model))
+        fractions = DataSpec.model_fields["fractions"].default
+        cut = split_rows(_rows(data, model), dict(zip(PARTS, fractions, strict=True)), seed, "inputs")
+        return self.samples(model, cut["calibration"])
 
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """The first sample's inputs."""

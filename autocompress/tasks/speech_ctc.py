@@ -31,6 +31,13 @@ class SpeechCtc(SpeechRecognition):
     architectures = ("*ForCTC",)
     auto_class = "AutoModelForCTC"
 
+    def training_inputs(self, model: ModelSpec, sample: Sample) -> Inputs:
+        """See `Task.training_inputs`; ``labels`` are the transcript's tokens, shape (1, n_tokens)."""
+        from autocompress.tasks.transformers_models import load_tokenizer
+
+        tokens = load_tokenizer(model)(str(sample.target)).input_ids
+        return {**sample.inputs, "labels": np.asarray(tokens, dtype=np.int64)[None]}
+
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """``timing_milliseconds`` of audio: the first utterance, repeated or cut."""
         from autocompress.tasks.transformers_models import load_feature_extractor

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from autocompress.tasks.base import Sample
 from autocompress.tasks.model_folder import read_config, read_settings
 from autocompress.tasks.options import whole_option
@@ -35,6 +37,21 @@ class SpeechSeq2Seq(SpeechRecognition):
     def window_samples(self, extractor: Any) -> int | None:
         """Of the window that every utterance is padded to."""
         return int(extractor.n_samples)
+
+    def training_inputs(self, model: ModelSpec, sample: Sample) -> Inputs:
+        """See `Task.training_inputs`; the decoder reads the prompt and the transcript, and is to foretell what follows.
+
+        ``decoder_input_ids`` and ``labels`` have shape (1, n_tokens).
+        """
+        from autocompress.tasks.transformers_models import load_tokenizer
+
+        config = read_config(model)
+        tokens = list(load_tokenizer(model)(str(sample.target)).input_ids)
+        start, end = config.get("decoder_start_token_id"), config.get("eos_token_id")
+        tokens = tokens if tokens[:1] == [start] else [start, *tokens]
+        tokens = tokens if tokens[-1:] == [end] else [*tokens, end]
+        ids = np.asarray(tokens[: int(config.get("max_target_positions", 448)) + 1], dtype=np.int64)[None]
+        return {**sample.inputs, "decoder_input_ids": ids[:, :-1], "labels": ids[:, 1:]}
 
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """The first utterance; every window is as long."""

@@ -52,6 +52,11 @@ class TextClassification(Classification):
             samples.append(Sample(inputs, number))
         return samples
 
+    def training_inputs(self, model: ModelSpec, sample: Sample) -> Inputs:
+        """See `Task.training_inputs`; ``labels`` of shape (1,)."""
+        del model
+        return {**sample.inputs, "labels": np.array([sample.target], dtype=np.int64)}
+
     def timing_inputs(self, model: ModelSpec, samples: Sequence[Sample]) -> Inputs:
         """One text of ``timing_tokens`` tokens: the first sample's, repeated or cut."""
         n_tokens = whole_option(model, "timing_tokens", 32)

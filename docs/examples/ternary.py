@@ -26,7 +26,6 @@ class Ternary(Step, tag="ternary"):
 
     phase = Phase.QUANTIZE
     summary = "Round weights to minus one, zero or plus one times a scale per row"
-    conflicts = frozenset({"kmeans"})
 
     threshold: Annotated[float, Field(gt=0, lt=2), Range(0.5, 0.9, 0.1)] = 0.7
 

@@ -65,6 +65,9 @@ def context_for(task: str, inputs: Inputs, cache: StageCache | None = None) -> S
     return StepContext(
         facts=ModelFacts(architecture="any", task=task, n_parameters=1, weights=()),
         calibration=lambda: [inputs] * 4,
+        training=list,
+        teacher=nn.Module,
+        scratch=Path("unused"),
         example=inputs,
         task=task,
         device="cpu",

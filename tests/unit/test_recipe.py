@@ -63,7 +63,8 @@ WRONG_STEPS: dict[str, tuple[Any, str]] = {
     "two methods in one step": ([{"rtn": {}, "magnitude": {}}], r"^steps\[0\]: a step is one method"),
     "a number": ([4], r"^steps\[0\]: a step is one method"),
     "order": (["rtn", "magnitude"], r"^steps\[1\]: magnitude \(prune\) cannot follow rtn \(quantize\)\. The order is"),
-    "phase twice": (["rtn", "fp16"], r"^steps\[1\]: fp16 \(quantize\) cannot follow rtn"),
+    "phase twice": (["bf16", "fp16"], r"^steps\[1\]: fp16 \(compute\) cannot follow bf16"),
+    "structure twice": ([{"ffn_width": {"keep": 0.5}}, "ffn_width"], r"^steps\[1\]: ffn_width .* cannot follow"),
 }
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto, helper
+from onnx import helper
 
 from autocompress.encodings import ByteArray, Codebook, Dense, Encoding, GroupedIntegers, Sparse, pack_bits
 from autocompress.formats.onnx.graph_editor import CONTRIB_DOMAIN, GraphEditor, Use, is_linear, is_lookup
 from autocompress.formats.onnx.template import Place
+from autocompress.formats.onnx.weight_decoder import WeightDecoder
 
 KERNEL_BITS = (2, 4, 8)
 KERNEL_GROUPS = (16, 32, 64, 128, 256)
@@ -163,98 +164,3 @@ def _deliver(editor: GraphEditor, decoded: str, place: Place) -> None:
         current = editor.weight_node("Reshape", [current, editor.constant(np.array(like.dims, np.int64))])
     editor.drop(name)
     editor.weight_node("Cast", [current], name, to=like.data_type)
-
-
-class WeightDecoder:
-    """Standard ONNX nodes that decode one weight; ONNX Runtime folds them into a plain weight at load."""
-
-    def __init__(self, editor: GraphEditor, name: str) -> None:
-        self._editor = editor
-        self._node = editor.weight_node
-        self._name = name
-
-    def matrix(self, encoding: Encoding, prefix: str = "") -> str:
-        """Nodes that give the decoded float32 weight, in the encoding's shape."""
-        if isinstance(encoding, Dense):
-            return self._float(encoding.values, f"{prefix}values")
-        if isinstance(encoding, GroupedIntegers):
-            return self._grouped(encoding, prefix)
-        if isinstance(encoding, Codebook):
-            indices = self._to_int32(self.codes(encoding.indices, encoding.bits, f"{prefix}indices"))
-            return self._node("Gather", [self._float(encoding.centroids, f"{prefix}centroids"), indices])
-        if isinstance(encoding, Sparse):
-            return self._sparse(encoding, prefix)
-        raise TypeError(f"no ONNX form for the encoding {encoding.kind!r}")
-
-    def codes(self, codes: ByteArray, bits: int, part: str) -> str:
-        """Nodes that give uint8 codes back from planes of 4, 2 and 1 bits, each packed without gaps."""
-        if bits == 8:
-            return self._put(part, codes)
-        joined, low = "", 0
-        for width in (4, 2, 1):
-            if not bits & width:
-                continue
-            plane = self._plane(((codes >> low) & (2**width - 1)).astype(np.uint8), width, f"{part}.bit{low}")
-            if low:
-                up = self._editor.constant(np.array(low, np.uint8))
-                plane = self._node("BitShift", [plane, up], direction="LEFT")
-            joined = self._node("BitwiseOr", [joined, plane]) if joined else plane
-            low += width
-        return self._shaped(joined, codes.shape)
-
-    def _plane(self, codes: ByteArray, width: int, part: str) -> str:
-        packed = self._put(part, pack_bits(codes, width)[:, None])
-        shifts = self._editor.constant(np.arange(0, 8, width, dtype=np.uint8)[None, :])
-        shifted = self._node("BitShift", [packed, shifts], direction="RIGHT")
-        mask = self._editor.constant(np.array(2**width - 1, np.uint8))
-        flat = self._shaped(self._node("BitwiseAnd", [shifted, mask]), (-1,))
-        return self._head(flat, codes.size, axis=0) if codes.size * width % 8 else flat
-
-    def _grouped(self, encoding: GroupedIntegers, prefix: str) -> str:
-        codes = self._to_float(self.codes(encoding.codes, encoding.bits, f"{prefix}codes"))
-        if encoding.zero_points is None:
-            zeros = self._editor.constant(np.array(2 ** (encoding.bits - 1), np.float32))
-        else:
-            zeros = self._to_float(self.codes(encoding.zero_points, encoding.bits, f"{prefix}zeros"))
-            zeros = self._spread(zeros, encoding)
-        scales = self._spread(self._float(encoding.scales, f"{prefix}scales"), encoding)
-        return self._node("Mul", [self._node("Sub", [codes, zeros]), scales])
-
-    def _spread(self, per_group: str, encoding: GroupedIntegers) -> str:
-        """One value per group to one per column; a single group broadcasts by itself."""
-        rows, columns = encoding.shape
-        groups, size = encoding.scales.shape[1], encoding.group_size
-        if groups == 1:
-            return per_group
-        column = self._shaped(per_group, (rows, groups, 1))
-        extent = self._editor.constant(np.array([rows, groups, size], np.int64))
-        spread = self._shaped(self._node("Expand", [column, extent]), (rows, -1))
-        return self._head(spread, columns, axis=1) if groups * size != columns else spread
-
-    def _sparse(self, encoding: Sparse, prefix: str) -> str:
-        """Kept values behind a zero; the running count of the mask is a kept weight's place, others take the zero."""
-        mask = self._to_int32(self.codes(encoding.mask.astype(np.uint8).reshape(-1), 1, f"{prefix}mask"))
-        count = self._node("CumSum", [mask, self._editor.constant(np.array(0, np.int64))])
-        kept = self._shaped(self.matrix(encoding.values, f"{prefix}kept."), (-1,))
-        values = self._node("Concat", [self._editor.constant(np.zeros(1, np.float32)), kept], axis=0)
-        return self._shaped(self._node("Gather", [values, self._node("Mul", [count, mask])]), encoding.shape)
-
-    def _float(self, values: npt.NDArray[Any], part: str) -> str:
-        stored = self._put(part, values)
-        return stored if values.dtype == np.float32 else self._to_float(stored)
-
-    def _to_float(self, source: str) -> str:
-        return self._node("Cast", [source], to=TensorProto.FLOAT)
-
-    def _to_int32(self, source: str) -> str:
-        return self._node("Cast", [source], to=TensorProto.INT32)
-
-    def _shaped(self, source: str, shape: tuple[int, ...]) -> str:
-        return self._node("Reshape", [source, self._editor.constant(np.array(shape, np.int64))])
-
-    def _head(self, source: str, length: int, axis: int) -> str:
-        bounds = [self._editor.constant(np.array([value], np.int64)) for value in (0, length, axis)]
-        return self._node("Slice", [source, *bounds])
-
-    def _put(self, part: str, array: npt.NDArray[Any]) -> str:
-        return self._editor.put(f"{self._name}.{part}", array)

@@ -1,0 +1,28 @@
+"""How a weight is stored: dense, integers in groups, codebook and indices, sparse.
+
+A method leaves one `Encoding` per weight beside the decoded values; a format packs it in its own best way. Every
+encoding knows the parts it is made of, so that any format can store it and the size can be foretold by arithmetic.
+All arrays are NumPy's, and a weight is always seen as a matrix of shape (out_features, in_features).
+"""
+
+from autocompress.encodings.base import Encoding, FloatArray
+from autocompress.encodings.bits import ByteArray, pack_bits, packed_length, unpack_bits
+from autocompress.encodings.codebook import Codebook
+from autocompress.encodings.dense import Dense
+from autocompress.encodings.grouped_integers import GroupedIntegers
+from autocompress.encodings.parts import encoding_from_parts
+from autocompress.encodings.sparse import Sparse
+
+__all__ = [
+    "ByteArray",
+    "Codebook",
+    "Dense",
+    "Encoding",
+    "FloatArray",
+    "GroupedIntegers",
+    "Sparse",
+    "encoding_from_parts",
+    "pack_bits",
+    "packed_length",
+    "unpack_bits",
+]

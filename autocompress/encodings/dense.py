@@ -1,0 +1,40 @@
+"""A weight stored as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autocompress.encodings.base import Encoding, FloatArray
+
+
+@dataclass(frozen=True)
+class Dense(Encoding):
+    """Plain values in float32 or float16."""
+
+    kind = "dense"
+    values: npt.NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Shape of the values."""
+        return self.values.shape
+
+    def decode(self) -> FloatArray:
+        """See `Encoding.decode`."""
+        return self.values.astype(np.float32)
+
+    def parts(self) -> dict[str, npt.NDArray[Any]]:
+        """One part, ``values``."""
+        return {"values": self.values}
+
+    def header(self) -> dict[str, Any]:
+        """See `Encoding.header`."""
+        return {"kind": self.kind}
+
+    def with_float16(self) -> Dense:
+        """See `Encoding.with_float16`."""
+        return Dense(self.values.astype(np.float16))

@@ -1,0 +1,47 @@
+"""From stored parts back to an encoding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autocompress.encodings.base import Encoding
+from autocompress.encodings.bits import unpack_bits
+from autocompress.encodings.codebook import Codebook
+from autocompress.encodings.dense import Dense
+from autocompress.encodings.grouped_integers import GroupedIntegers
+from autocompress.encodings.sparse import Sparse
+
+
+def encoding_from_parts(header: dict[str, Any], parts: dict[str, npt.NDArray[Any]]) -> Encoding:
+    """Make an encoding again from what `Encoding.header` and `Encoding.parts` gave.
+
+    Raises:
+        ValueError: unknown kind, or parts that do not fit the header.
+    """
+    kind = header.get("kind")
+    if kind == Dense.kind:
+        return Dense(parts["values"])
+    shape = tuple(int(size) for size in header["shape"])
+    count = int(np.prod(shape))
+    if kind == GroupedIntegers.kind:
+        bits, zeros = int(header["bits"]), parts.get("zero_points")
+        scales = parts["scales"]
+        return GroupedIntegers(
+            codes=unpack_bits(parts["codes"], bits, count).reshape(shape),
+            bits=bits,
+            group_size=int(header["group_size"]),
+            scales=scales,
+            zero_points=None if zeros is None else unpack_bits(zeros, bits, scales.size).reshape(scales.shape),
+        )
+    if kind == Codebook.kind:
+        centroids = parts["centroids"]
+        bits = max(1, int(len(centroids) - 1).bit_length())
+        return Codebook(unpack_bits(parts["indices"], bits, count).reshape(shape), centroids)
+    if kind == Sparse.kind:
+        inner = {name.removeprefix("values."): part for name, part in parts.items() if name.startswith("values.")}
+        mask = unpack_bits(parts["mask"], 1, count).reshape(shape).astype(np.bool_)
+        return Sparse(mask, encoding_from_parts(header["values"], inner))
+    raise ValueError(f"unknown encoding {kind!r}")

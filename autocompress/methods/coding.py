@@ -1,0 +1,40 @@
+"""What the methods share that store weights as codes: integers in groups, or indices into a codebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autocompress.compressible import CompressibleModel, Weight
+from autocompress.encodings import Codebook, Sparse
+from autocompress.facts import ModelFacts, WeightScope
+from autocompress.recipe import Phase, Step
+
+
+class WeightCoding(Step):
+    """A step that stores the weights of its ``scope`` as codes, those that an earlier step has coded excepted.
+
+    So clusters in the attention and integers elsewhere make one recipe.
+    """
+
+    scope: WeightScope
+
+    def refuses(self, facts: ModelFacts) -> str | None:
+        """See `Step.refuses`."""
+        return None if facts.in_scope(self.scope) else f"the model has no weights in the scope {self.scope!r}"
+
+    def refuses_after(self, earlier: Sequence[Step], facts: ModelFacts) -> str | None:
+        """See `Step.refuses_after`."""
+        coding = [step for step in earlier if isinstance(step, WeightCoding) and step.phase is Phase.CLUSTER]
+        taken = {weight.name for step in coding for weight in facts.in_scope(step.scope)}
+        if taken and all(weight.name in taken for weight in facts.in_scope(self.scope)):
+            return f"{coding[-1].tag} has stored every weight of the scope {self.scope!r} as codes already"
+        return None
+
+    def uncoded(self, model: CompressibleModel) -> list[Weight]:
+        """The weights of the scope that no earlier step stores as codes."""
+        return [weight for weight in model.in_scope(self.scope) if not _is_coded(model, weight)]
+
+
+def _is_coded(model: CompressibleModel, weight: Weight) -> bool:
+    encoding = model.encodings.get(weight.name)
+    return isinstance(encoding.values if isinstance(encoding, Sparse) else encoding, Codebook)
