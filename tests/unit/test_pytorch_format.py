@@ -65,7 +65,8 @@ def test_plain_from_pretrained_loads_a_dense_model(name: str, steps: list, tmp_p
     assert not (tmp_path / "out" / "autocompress.json").exists()
     loaded = type(model.module).from_pretrained(tmp_path / "out", dtype="auto").eval()
     assert next(loaded.parameters()).dtype == next(model.module.parameters()).dtype
-    np.testing.assert_array_equal(output_of(loaded, inputs), output_of(model.module, inputs))
+    # Tensors mapped from a file lie at other addresses: kernels may add in another order.
+    np.testing.assert_allclose(output_of(loaded, inputs), output_of(model.module, inputs), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("steps", CODED + DENSE, ids=str)
