@@ -16,9 +16,11 @@ from autocompress.encodings.bits import ByteArray, pack_bits
 class GroupedIntegers(Encoding):
     """Integer codes; each group of ``group_size`` columns of a row shares a scale and a zero point.
 
-    The value of a code is ``(code - zero_point) * scale``. ``codes`` has shape (out_features, in_features), unsigned,
-    below ``2**bits``; ``scales`` has shape (out_features, n_groups); ``zero_points`` has that shape, or is None for the
-    symmetric form, whose zero point is ``2**(bits - 1)``. The last group of a row may be narrower.
+    The value of a code is ``(code - zero_point) * scale / input_scale``. ``codes`` has shape (out_features,
+    in_features), unsigned, below ``2**bits``; ``scales`` has shape (out_features, n_groups); ``zero_points`` has that
+    shape, or is None for the symmetric form, whose zero point is ``2**(bits - 1)``. The last group of a row may be
+    narrower. ``input_scales`` has shape (in_features,), or is None where all are one; a runtime may divide the layer's
+    input by them instead of the weight.
     """
 
     kind = "grouped_integers"
@@ -27,6 +29,7 @@ class GroupedIntegers(Encoding):
     group_size: int
     scales: npt.NDArray[Any]
     zero_points: ByteArray | None = None
+    input_scales: npt.NDArray[Any] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -42,13 +45,18 @@ class GroupedIntegers(Encoding):
         else:
             zeros = np.repeat(self.zero_points, self.group_size, axis=1)[:, :columns]
             centred = self.codes.astype(np.float32) - zeros.astype(np.float32)
-        return centred * scales
+        values: FloatArray = centred * scales
+        if self.input_scales is not None:
+            values /= self.input_scales.astype(np.float32)
+        return values
 
     def parts(self) -> dict[str, npt.NDArray[Any]]:
-        """``codes`` and ``zero_points`` packed to ``bits`` bits, ``scales`` as they are."""
+        """``codes`` and ``zero_points`` packed to ``bits`` bits, ``scales`` and ``input_scales`` as they are."""
         stored: dict[str, npt.NDArray[Any]] = {"codes": pack_bits(self.codes, self.bits), "scales": self.scales}
         if self.zero_points is not None:
             stored["zero_points"] = pack_bits(self.zero_points, self.bits)
+        if self.input_scales is not None:
+            stored["input_scales"] = self.input_scales
         return stored
 
     def header(self) -> dict[str, Any]:
@@ -57,4 +65,5 @@ class GroupedIntegers(Encoding):
 
     def with_float16(self) -> GroupedIntegers:
         """See `Encoding.with_float16`."""
-        return replace(self, scales=self.scales.astype(np.float16))
+        input_scales = None if self.input_scales is None else self.input_scales.astype(np.float16)
+        return replace(self, scales=self.scales.astype(np.float16), input_scales=input_scales)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -147,6 +148,27 @@ def test_half_precision_scales_are_stored_as_such_and_used_in_float32(bits: int,
     rows, size, _ = looked_up(encoding, tmp_path)
     np.testing.assert_array_equal(rows, encoding.decode())
     assert size <= encoding.packed_bytes + 3000
+
+
+@pytest.mark.parametrize("half", [True, False])
+@pytest.mark.parametrize(("bits", "symmetric"), [(4, True), (2, False), (8, False)])
+def test_input_scales_divide_what_the_kernel_multiplies(bits: int, symmetric: bool, half: bool, tmp_path) -> None:
+    rng = np.random.default_rng(8)
+    scales = np.exp(rng.normal(size=100)).astype(np.float16 if half else np.float32)
+    encoding = replace(grouped(rng, (24, 100), bits, 32, symmetric), input_scales=scales)
+    product, words = multiplied(encoding, tmp_path)
+    assert "MatMulNBits" in words
+    assert np.abs((product - encoding.decode().T) * scales[:, None]).max() < 0.01 * np.abs(encoding.decode()).max()
+
+
+@pytest.mark.parametrize("bits", [3, 4])
+def test_input_scales_divide_a_weight_that_is_unpacked_at_load(bits: int, tmp_path) -> None:
+    rng = np.random.default_rng(9)
+    scales = np.exp(rng.normal(size=96)).astype(np.float16)
+    encoding = replace(grouped(rng, (24, 96), bits, 32, False), input_scales=scales)
+    rows, _, words = looked_up(encoding, tmp_path)
+    np.testing.assert_array_equal(rows, encoding.decode())
+    assert "unpacking at load" in words
 
 
 def test_a_convolution_kernel_keeps_its_shape_and_the_folded_factors(tmp_path) -> None:

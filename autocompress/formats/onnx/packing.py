@@ -75,7 +75,7 @@ def _fits_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: Sequen
         if place.row_factors is not None:
             return False
         for use in editor.uses(place.initializer):
-            lookup = is_lookup(use) and not place.transposed and whole_groups
+            lookup = is_lookup(use) and not place.transposed and whole_groups and encoding.input_scales is None
             if not lookup and not is_linear(use, place.transposed):
                 return False
     return True
@@ -90,10 +90,10 @@ def _write_for_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: S
     padded[:, :columns] = encoding.codes
     inputs = [editor.put(f"{name}.codes", pack_bits(padded, encoding.bits).reshape(rows, groups, blob))]
     kind = editor.arrays[places[0].initializer].data_type
-    scales = editor.put(f"{name}.scales", encoding.scales)
-    if helper.np_dtype_to_tensor_dtype(encoding.scales.dtype) != kind:
-        scales = editor.weight_node("Cast", [scales], to=kind)
-    inputs.append(scales)
+    inputs.append(_floats(editor, f"{name}.scales", encoding.scales, kind))
+    input_scales = None
+    if encoding.input_scales is not None:
+        input_scales = _floats(editor, f"{name}.input_scales", encoding.input_scales, kind)
     if encoding.zero_points is not None:
         inputs.append(editor.put(f"{name}.zeros", _packed_rows(encoding.zero_points, encoding.bits)))
     attributes = {"bits": encoding.bits, "block_size": encoding.group_size}
@@ -108,12 +108,19 @@ def _write_for_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: S
                 _lookup(editor, use, [flat, use.node.input[1], *inputs[1:]], attributes)
                 words["lookup"] = f"int{encoding.bits} weights, GatherBlockQuantized block {encoding.group_size}"
             else:
-                _linear(editor, use, inputs, {**attributes, "K": columns, "N": rows})
+                _linear(editor, use, inputs, {**attributes, "K": columns, "N": rows}, input_scales)
                 words["linear"] = (
                     f"int{encoding.bits} weights × int8 activations, MatMulNBits block {encoding.group_size}"
                 )
         editor.drop(place.initializer)
     return words.get("linear") or words.get("lookup") or "unused"
+
+
+def _floats(editor: GraphEditor, name: str, values: npt.NDArray[Any], kind: int) -> str:
+    """Values in the type that they are stored in, given in the graph's type ``kind``."""
+    stored = editor.put(name, values)
+    same = helper.np_dtype_to_tensor_dtype(values.dtype) == kind
+    return stored if same else editor.weight_node("Cast", [stored], to=kind)
 
 
 def _packed_rows(codes: ByteArray, bits: int) -> ByteArray:
@@ -129,19 +136,26 @@ def _lookup(editor: GraphEditor, use: Use, inputs: list[str], attributes: dict[s
     editor.replace(use.node, [new])
 
 
-def _linear(editor: GraphEditor, use: Use, inputs: list[str], attributes: dict[str, int]) -> None:
+def _linear(
+    editor: GraphEditor, use: Use, inputs: list[str], attributes: dict[str, int], input_scales: str | None
+) -> None:
+    """A MatMulNBits, of the activation divided by ``input_scales`` where there are any."""
     node = use.node
+    activation, divide = node.input[0], []
+    if input_scales is not None:
+        activation = f"{node.output[0]}.divided"
+        divide = [helper.make_node("Div", [node.input[0], input_scales], [activation], name=f"{node.name}.divide")]
     product = f"{node.output[0]}.product" if len(node.input) > 2 else node.output[0]
     multiply = helper.make_node(
         "MatMulNBits",
-        [node.input[0], *inputs],
+        [activation, *inputs],
         [product],
         name=node.name,
         domain=CONTRIB_DOMAIN,
         accuracy_level=INT8_ACTIVATIONS,
         **attributes,
     )
-    editor.replace(node, [multiply, *with_bias(node, product)])
+    editor.replace(node, [*divide, multiply, *with_bias(node, product)])
 
 
 def with_bias(gemm: Any, product: str) -> list[Any]:

@@ -65,7 +65,10 @@ class WeightDecoder:
             zeros = self._to_float(self.codes(encoding.zero_points, encoding.bits, f"{prefix}zeros"))
             zeros = self._spread(zeros, encoding)
         scales = self._spread(self._float(encoding.scales, f"{prefix}scales"), encoding)
-        return self._node("Mul", [self._node("Sub", [codes, zeros]), scales])
+        scaled = self._node("Mul", [self._node("Sub", [codes, zeros]), scales])
+        if encoding.input_scales is None:
+            return scaled
+        return self._node("Div", [scaled, self._float(encoding.input_scales, f"{prefix}input_scales")])
 
     def _spread(self, per_group: str, encoding: GroupedIntegers) -> str:
         """One value per group to one per column; a single group broadcasts by itself."""
