@@ -1,0 +1,70 @@
+"""How much an output changes when a part of the model is altered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import rel_entr, softmax
+from tiny_models import bert
+from torch import nn
+
+from autocompress.errors import Unsupported
+from autocompress.sensitivity import sensitivities
+
+
+@contextmanager
+def scaled(parameter: nn.Parameter, factor: float) -> Iterator[None]:
+    parameter.data.mul_(factor)
+    yield
+    parameter.data.div_(factor)
+
+
+def logits(module: nn.Module, ids: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return module(input_ids=torch.from_numpy(ids)).logits.numpy()
+
+
+def test_it_is_the_mean_divergence_of_the_classes() -> None:
+    module = bert()
+    rng = np.random.default_rng(0)
+    calls = [rng.integers(5, 300, (1, length)) for length in (8, 8, 12)]
+    weight = module.classifier.weight
+    found = sensitivities(
+        module,
+        [{"input_ids": ids} for ids in calls],
+        {"nothing": lambda: scaled(weight, 1.0), "twice": lambda: scaled(weight, 2.0)},
+        "cpu",
+    )
+    divergences = []
+    for ids in calls:
+        before = softmax(logits(module, ids), axis=-1)
+        with scaled(weight, 2.0):
+            divergences.append(rel_entr(before, softmax(logits(module, ids), axis=-1)).sum())
+    assert found["nothing"] == pytest.approx(0, abs=1e-7)
+    assert found["twice"] == pytest.approx(np.mean(divergences), rel=1e-3)
+
+
+class Regression(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, values: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"rounded": values.long(), "estimate": self.head(values)}
+
+
+def test_of_other_outputs_it_is_the_relative_squared_error() -> None:
+    module = Regression().eval()
+    nn.init.zeros_(module.head.bias)
+    calls = [{"values": np.ones((1, 4), np.float32)}]
+    found = sensitivities(module, calls, {"half": lambda: scaled(module.head.weight, 0.5)}, "cpu")
+    assert found["half"] == pytest.approx(0.25)
+
+
+def test_without_data_nothing_can_be_measured() -> None:
+    with pytest.raises(Unsupported, match="calibration data"):
+        sensitivities(Regression(), [], {}, "cpu")
