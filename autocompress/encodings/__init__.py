@@ -12,6 +12,7 @@ from autocompress.encodings.dense import Dense
 from autocompress.encodings.grouped_integers import GroupedIntegers
 from autocompress.encodings.parts import encoding_from_parts
 from autocompress.encodings.sparse import Sparse
+from autocompress.encodings.sparse_integers import SparseIntegers, packed_zeros
 
 __all__ = [
     "ByteArray",
@@ -21,8 +22,10 @@ __all__ = [
     "FloatArray",
     "GroupedIntegers",
     "Sparse",
+    "SparseIntegers",
     "encoding_from_parts",
     "pack_bits",
     "packed_length",
+    "packed_zeros",
     "unpack_bits",
 ]

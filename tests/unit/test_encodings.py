@@ -14,9 +14,11 @@ from autocompress.encodings import (
     Encoding,
     GroupedIntegers,
     Sparse,
+    SparseIntegers,
     encoding_from_parts,
     pack_bits,
     packed_length,
+    packed_zeros,
     unpack_bits,
 )
 from autocompress.model_state import pack_encodings, unpack_encodings
@@ -38,7 +40,7 @@ def test_the_first_code_lies_in_the_lowest_bits() -> None:
 def encodings(draw: st.DrawFn) -> Encoding:
     rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 40))
     floats = st.floats(-100, 100, width=16)
-    kind = draw(st.sampled_from(["dense", "integers", "codebook", "sparse"]))
+    kind = draw(st.sampled_from(["dense", "integers", "codebook", "sparse", "sparse integers"]))
     if kind == "dense":
         return Dense(draw(hnp.arrays(np.float32, (rows, columns), elements=st.floats(-1e3, 1e3, width=32))))
     if kind == "integers":
@@ -47,9 +49,14 @@ def encodings(draw: st.DrawFn) -> Encoding:
         groups = (rows, -(-columns // group_size))
         zeros = draw(st.none() | hnp.arrays(np.uint8, groups, elements=codes))
         scales = draw(hnp.arrays(np.float16, groups, elements=floats))
+        floats_type = draw(st.sampled_from([np.float16, np.float32]))
+        inputs = draw(st.none() | hnp.arrays(floats_type, columns, elements=st.floats(2**-10, 2**10, width=16)))
         return GroupedIntegers(
-            draw(hnp.arrays(np.uint8, (rows, columns), elements=codes)), bits, group_size, scales, zeros
+            draw(hnp.arrays(np.uint8, (rows, columns), elements=codes)), bits, group_size, scales, zeros, inputs
         )
+    if kind == "sparse integers":
+        integers, mask = draw(pruned_integers())
+        return SparseIntegers(mask, integers)
     centroids = draw(hnp.arrays(np.float32, st.integers(1, 20), elements=floats))
     if kind == "codebook":
         indices = hnp.arrays(np.uint8, (rows, columns), elements=st.integers(0, len(centroids) - 1))
@@ -87,6 +94,68 @@ def test_packed_bytes_are_what_arithmetic_says() -> None:
     assert Codebook(codes, np.zeros(16, np.float32)).packed_bytes == 500 + 64
     mask = np.arange(1000).reshape(10, 100) % 2 == 0
     assert Sparse(mask, Dense(np.ones((1, 500), np.float32))).packed_bytes == 125 + 2000
+
+
+def test_input_scales_divide_the_columns() -> None:
+    codes, scales = np.array([[9, 10, 4]], np.uint8), np.array([[0.5, 2]], np.float16)
+    encoding = GroupedIntegers(codes, 4, 2, scales, input_scales=np.array([1, 2, 4], np.float16))
+    assert encoding.decode().tolist() == [[0.5, 0.5, -2.0]]
+    assert encoding.packed_bytes == 2 + 4 + 6
+
+
+@st.composite
+def pruned_integers(draw: st.DrawFn) -> tuple[GroupedIntegers, np.ndarray]:
+    rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 40))
+    bits, group_size = draw(st.integers(1, 8)), draw(st.integers(1, 45))
+    groups = (rows, -(-columns // group_size))
+    codes = st.integers(0, 2**bits - 1)
+    scales = hnp.arrays(np.float16, groups, elements=st.floats(-100, 100, width=16))
+    integers = GroupedIntegers(
+        draw(hnp.arrays(np.uint8, (rows, columns), elements=codes)),
+        bits,
+        group_size,
+        draw(scales),
+        draw(st.none() | hnp.arrays(np.uint8, groups, elements=codes)),
+        draw(st.none() | hnp.arrays(np.float16, columns, elements=st.floats(0.5, 2, width=16))),
+    )
+    masks = draw(st.sampled_from(["any", "none kept", "all kept", "one kept", "a row of zeros"]))
+    mask = np.full((rows, columns), masks in ("all kept", "a row of zeros"))
+    if masks == "any":
+        mask = draw(hnp.arrays(np.bool_, (rows, columns)))
+    elif masks == "one kept":
+        mask[-1, -1] = True
+    elif masks == "a row of zeros":
+        mask[0] = False
+    return integers, mask
+
+
+@given(pruned_integers())
+def test_kept_codes_come_back_in_their_places_whatever_was_pruned(case: tuple[GroupedIntegers, np.ndarray]) -> None:
+    integers, mask = case
+    encoding = SparseIntegers(mask, integers)
+    parts = encoding.parts()
+    assert parts["mask"].nbytes == packed_length(mask.size, 1)
+    assert parts["integers.codes"].nbytes == packed_length(int(mask.sum()), integers.bits)
+    again = encoding_from_parts(encoding.header(), parts)
+    assert np.array_equal(again.decode(), encoding.decode())
+    assert np.array_equal(again.decode(), np.where(mask, integers.decode(), 0))
+
+
+@given(pruned_integers())
+def test_packed_zeros_decode_alike_and_take_the_fewer_bytes(case: tuple[GroupedIntegers, np.ndarray]) -> None:
+    integers, mask = case
+    packed = packed_zeros(integers, mask)
+    assert np.array_equal(packed.decode(), np.where(mask, integers.decode(), 0))
+    assert packed.packed_bytes <= min(integers.packed_bytes, SparseIntegers(mask, integers).packed_bytes)
+
+
+def test_four_bits_are_packed_from_a_quarter_of_zeros_on() -> None:
+    def packed(n_zeros: int) -> Encoding:
+        mask = np.arange(1600).reshape(10, 160) >= n_zeros
+        return packed_zeros(GroupedIntegers(np.full((10, 160), 3, np.uint8), 4, 32, np.ones((10, 5))), mask)
+
+    assert isinstance(packed(400), GroupedIntegers)
+    assert isinstance(packed(416), SparseIntegers)
 
 
 def test_a_missing_part_is_named() -> None:
