@@ -16,6 +16,9 @@ from autocompress.spec import DataSpec, Device, ModelSpec
 ORIGINAL_FORMAT = "pytorch"
 """The format in which the original is kept as it is; a recipe without steps in this format changes nothing."""
 
+Figure = Literal["ram", "latency", "quality"]
+ALL_FIGURES: frozenset[Figure] = frozenset({"ram", "latency", "quality"})
+
 
 class Workspace(Frozen):
     """What all jobs of a run share.
@@ -86,7 +89,7 @@ class MeasureJob(Frozen):
     """Which of the folder's files are deployed and count; all when empty."""
     original: Path | None
     part: Literal["search", "holdout"] = "search"
-    figures: frozenset[Literal["ram", "latency", "quality"]] = frozenset({"ram", "latency", "quality"})
+    figures: frozenset[Figure] = ALL_FIGURES
     precise: bool = False
     """Time by the full protocol rather than by the short look."""
     outcomes: Path | None = None

@@ -14,7 +14,8 @@ from autocompress.recipe_file import ProducedArtifact, RecipeFile
 from autocompress.recipe_yaml import write_recipe
 from autocompress.records import Artifact
 from autocompress.search.bench import Bench
-from autocompress.spec import DataSpec, Device, ModelSpec
+from autocompress.search.preflight import available_formats
+from autocompress.spec import DataSpec, Device, ModelSpec, SearchSpec
 
 RECIPE_NAME = "recipe.yaml"
 COMPANIONS = (
@@ -43,6 +44,39 @@ class Applied:
 def needs_data(document: RecipeFile) -> bool:
     """Whether a step looks at data."""
     return any(step.needs_calibration or step.needs_training for step in document.steps)
+
+
+def bench_for(
+    document: RecipeFile,
+    model: ModelSpec,
+    data: DataSpec | None,
+    device: Device,
+    threads: int,
+    on_progress: Callable[[Progress], None],
+) -> Bench:
+    """A bench for a recipe's model.
+
+    Raises:
+        RecipeError: the model is of another task or architecture than the recipe's.
+        EnvironmentProblem: the recipe's format cannot run here.
+    """
+    available_formats((document.export.format,), device)
+    spec = SearchSpec(model=model, data=data, device=device, threads=threads, seed=document.seed)
+    bench = Bench(spec, on_progress)
+    if bench.task.name != document.model.task:
+        raise RecipeError(
+            f"the recipe is for the task {document.model.task}, the model is one of {bench.task.name}",
+            where="model.task",
+            remedy="Give a model of the recipe's kind.",
+        )
+    found, expected = bench.prepared.facts.architecture, document.model.architecture
+    if expected is not None and found != expected:
+        raise RecipeError(
+            f"the recipe is for {expected}, the model is a {found}",
+            where="model.architecture",
+            remedy="Give a model of that architecture, or search for a recipe of its own.",
+        )
+    return bench
 
 
 def apply_recipe(
@@ -78,7 +112,7 @@ def apply_recipe(
         needy = ", ".join(step.tag for step in document.steps if step.needs_calibration or step.needs_training)
         raise RecipeError(f"{needy} needs data to calibrate with or to train on", remedy="Give it with --data PATH.")
     building = folder.absolute().with_name(f".{folder.name}.building")
-    with Bench(document, model, data if needs_data(document) else None, device, threads, on_progress) as bench:
+    with bench_for(document, model, data if needs_data(document) else None, device, threads, on_progress) as bench:
         if same_model and document.model.digest not in (None, f"sha256:{bench.prepared.model_key}"):
             raise RecipeError(
                 "the model has changed since the recipe was found: its digest is another",
@@ -86,7 +120,7 @@ def apply_recipe(
                 remedy="If that is meant, name the model explicitly with --model.",
             )
         try:
-            built = bench.build(building)
+            built = bench.build(document.recipe, building)
             _add_companions(model, building)
             expected = document.artifact.digest if document.artifact else None
             reproduced = None if expected is None or not same_model else expected == f"sha256:{built.artifact.digest}"

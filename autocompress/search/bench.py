@@ -1,19 +1,22 @@
-"""A place to build and measure single recipes outside a search: for ``apply`` and ``verify``."""
+"""A place to build and measure single recipes outside a search."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
 from autocompress.errors import AutocompressError, DataError, EnvironmentProblem, ModelError, RecipeError
 from autocompress.jobs import (
+    ALL_FIGURES,
     ORIGINAL_FORMAT,
     Answer,
     BuildJob,
     Built,
     Failed,
+    Figure,
     Job,
     Measured,
     MeasureJob,
@@ -24,54 +27,38 @@ from autocompress.jobs import (
     Workspace,
 )
 from autocompress.recipe import Recipe
-from autocompress.recipe_file import RecipeFile
 from autocompress.records import Measurement
 from autocompress.search.launcher import Launcher
 from autocompress.search.preflight import available_formats, check_data, require_device, workspace_of
-from autocompress.spec import DataSpec, Device, ModelSpec, SearchSpec
+from autocompress.spec import SearchSpec
 from autocompress.tasks.detection import find_task
 
 TIMEOUT_SECONDS = 24 * 3600.0
 
 
 class Bench:
-    """Builds and measures one recipe on one model, in children, in a temporary folder.
+    """Builds and measures recipes on one model, one after another, in children; works in a temporary folder.
 
     Args:
-        document: the recipe.
-        model: the model to apply it to.
-        data: for calibration and measuring; None where neither is needed.
+        spec: model, data (None where neither calibration nor measuring needs it), device, threads and seed.
         on_progress: called with each child's progress.
+
+    Raises:
+        EnvironmentProblem: there is no such device.
+        DataError: the data cannot serve the model's task.
     """
 
-    def __init__(
-        self,
-        document: RecipeFile,
-        model: ModelSpec,
-        data: DataSpec | None,
-        device: Device,
-        threads: int,
-        on_progress: Callable[[Progress], None],
-    ) -> None:
-        self._document = document
+    def __init__(self, spec: SearchSpec, on_progress: Callable[[Progress], None]) -> None:
         self._on_progress = on_progress
-        self._launcher = Launcher(device)
+        self._launcher = Launcher(spec.device)
         self._launcher.warm()
-        require_device(device)
-        task = find_task(model)
-        if task.name != document.model.task:
-            raise RecipeError(
-                f"the recipe is for the task {document.model.task}, the model is one of {task.name}",
-                where="model.task",
-                remedy="Give a model of the recipe's kind.",
-            )
-        if data is not None:
-            check_data(model, data, task, document.seed)
-        available_formats((document.export.format,), device)
+        require_device(spec.device)
+        self.task = find_task(spec.model)
+        if spec.data is not None:
+            check_data(spec.model, spec.data, self.task, spec.seed)
+        self._seed = spec.seed
         self._folder = tempfile.TemporaryDirectory(prefix="autocompress-")
-        spec = SearchSpec(model=model, data=data, device=device, threads=threads, seed=document.seed)
-        self._workspace: Workspace = workspace_of(spec, task, Path(self._folder.name) / "baseline")
-        self._prepared: Prepared | None = None
+        self._workspace: Workspace = workspace_of(spec, self.task, Path(self._folder.name) / "baseline")
 
     def __enter__(self) -> Bench:
         return self
@@ -82,52 +69,66 @@ class Bench:
         del kind, problem, trace
         self._folder.cleanup()
 
-    @property
+    @cached_property
     def prepared(self) -> Prepared:
-        """What is known of the model; reads it when first asked.
+        """What is known of the model; reads it when first asked."""
+        answer = self._ask(PrepareJob(workspace=self._workspace))
+        assert isinstance(answer, PreparedAnswer)
+        return answer.prepared
+
+    def build(self, recipe: Recipe, artifact: Path) -> Built:
+        """Make a recipe's artifact in a folder.
 
         Raises:
-            RecipeError: the model is of another architecture than the recipe's.
+            EnvironmentProblem: the recipe's format cannot run here.
+            RecipeError: the recipe is refused for this model.
         """
-        if self._prepared is None:
-            answer = self._ask(PrepareJob(workspace=self._workspace))
-            assert isinstance(answer, PreparedAnswer)
-            found, expected = answer.prepared.facts.architecture, self._document.model.architecture
-            if expected is not None and found != expected:
-                raise RecipeError(
-                    f"the recipe is for {expected}, the model is a {found}",
-                    where="model.architecture",
-                    remedy="Give a model of that architecture, or search for a recipe of its own.",
-                )
-            self._prepared = answer.prepared
-        return self._prepared
-
-    def build(self, artifact: Path) -> Built:
-        """Make the recipe's artifact in a folder."""
-        return self._build(self._document.recipe, artifact)
-
-    def measure(self, artifact_format: str, artifact: Path, files: tuple[str, ...]) -> Measurement:
-        """Measure an artifact against the original, by the full protocol, on the search part as the search did."""
-        original = Path(self._folder.name) / "original"
-        self._build(Recipe(format=ORIGINAL_FORMAT, seed=self._document.seed), original)
-        self._measure(ORIGINAL_FORMAT, original, original=None, files=())
-        return self._measure(artifact_format, artifact, original=original, files=files)
-
-    def _build(self, recipe: Recipe, artifact: Path) -> Built:
-        job = BuildJob(workspace=self._workspace, prepared=self.prepared, recipe=recipe, artifact=artifact.absolute())
-        built = self._ask(job)
+        available_formats((recipe.format,), self._workspace.device)
+        built = self._ask(
+            BuildJob(workspace=self._workspace, prepared=self.prepared, recipe=recipe, artifact=artifact.absolute())
+        )
         assert isinstance(built, Built)
         return built
 
-    def _measure(self, name: str, artifact: Path, original: Path | None, files: tuple[str, ...]) -> Measurement:
+    def measure(
+        self,
+        format_name: str,
+        artifact: Path,
+        files: tuple[str, ...] = (),
+        figures: frozenset[Figure] = ALL_FIGURES,
+        *,
+        precise: bool = True,
+    ) -> Measurement:
+        """Measure an artifact against the original on the search part, at length or (not ``precise``) by a short look."""
+        original, _ = self.original
+        return self._measure(format_name, artifact, original, files, figures, precise=precise)
+
+    @cached_property
+    def original(self) -> tuple[Path, Measurement]:
+        """The original's own artifact, and its figures; made when first asked."""
+        folder = Path(self._folder.name) / "original"
+        self.build(Recipe(format=ORIGINAL_FORMAT, seed=self._seed), folder)
+        return folder, self._measure(ORIGINAL_FORMAT, folder, None, (), ALL_FIGURES, precise=False)
+
+    def _measure(
+        self,
+        format_name: str,
+        artifact: Path,
+        original: Path | None,
+        files: tuple[str, ...],
+        figures: frozenset[Figure],
+        *,
+        precise: bool,
+    ) -> Measurement:
         job = MeasureJob(
             workspace=self._workspace,
             prepared=self.prepared,
-            format=name,
+            format=format_name,
             artifact=artifact.absolute(),
             files=files,
             original=original and original.absolute(),
-            precise=original is not None,
+            figures=figures,
+            precise=precise,
         )
         measured = self._ask(job)
         assert isinstance(measured, Measured)

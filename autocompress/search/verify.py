@@ -11,7 +11,7 @@ from autocompress.errors import RecipeError
 from autocompress.jobs import Progress
 from autocompress.recipe_file import Measured, RecipeFile
 from autocompress.records import Estimate, Measurement, describe_files
-from autocompress.search.bench import Bench
+from autocompress.search.apply import bench_for
 from autocompress.spec import DataSpec, Device, ModelSpec
 
 RAM_TOLERANCE = 0.15
@@ -52,13 +52,13 @@ def verify(
     if recorded is None:
         raise RecipeError("records no figures to verify", where="measured", remedy="Use `autocompress search`.")
     with (
-        Bench(document, model, data, device, threads, on_progress) as bench,
+        bench_for(document, model, data, device, threads, on_progress) as bench,
         tempfile.TemporaryDirectory(prefix="autocompress-verify-") as temporary,
     ):
         folder = artifact
         if folder is None:
             folder = Path(temporary) / "artifact"
-            bench.build(folder)
+            bench.build(document.recipe, folder)
         files = _files(document, folder, built=artifact is None)
         figures = bench.measure(document.export.format, folder, files)
         return [_digest_check(document, folder, files), *_figure_checks(recorded, figures)]
