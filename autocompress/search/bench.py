@@ -99,7 +99,7 @@ class Bench:
         *,
         precise: bool = True,
     ) -> Measurement:
-        """Measure an artifact against the original on the search part, at length or (not ``precise``) by a short look."""
+        """Measure an artifact against the original on the search part, at length, or by a short look."""
         original, _ = self.original
         return self._measure(format_name, artifact, original, files, figures, precise=precise)
 
