@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from autocompress.encodings import Codebook, Dense, Encoding, GroupedIntegers, Sparse, packed_length
+from autocompress.encodings import (
+    Codebook,
+    Dense,
+    Encoding,
+    GroupedIntegers,
+    Sparse,
+    SparseIntegers,
+    packed_length,
+    packed_zeros,
+)
 from autocompress.formats.onnx.graph_editor import GraphEditor
 from autocompress.formats.onnx.packing import write_weight
 from autocompress.formats.onnx.template import Place
@@ -126,6 +135,53 @@ def test_a_sparse_weight_decodes_exactly_and_takes_its_packed_size(n_centroids: 
     rows, size, _ = looked_up(encoding, tmp_path)
     np.testing.assert_array_equal(rows, encoding.decode())
     assert encoding.packed_bytes <= size <= encoding.packed_bytes + 3500
+
+
+def pruned(
+    rng: np.random.Generator, shape: tuple[int, int], bits: int, group_size: int, symmetric: bool, density: float = 0.4
+) -> SparseIntegers:
+    packed = packed_zeros(grouped(rng, shape, bits, group_size, symmetric), rng.random(shape) < density)
+    assert isinstance(packed, SparseIntegers)
+    return packed
+
+
+@pytest.mark.parametrize("case", ENCODINGS)
+def test_pruned_integers_look_up_exactly_what_they_decode_to(case: str, tmp_path) -> None:
+    encoding = pruned(np.random.default_rng(0), (20, 192), *ENCODINGS[case])
+    rows, size, words = looked_up(encoding, tmp_path)
+    np.testing.assert_array_equal(rows, encoding.decode())
+    assert encoding.packed_bytes <= size <= encoding.packed_bytes + 6500
+    assert "mask" in words
+
+
+@pytest.mark.parametrize("case", ENCODINGS)
+def test_pruned_integers_multiply_as_they_do_with_a_code_for_every_zero(case: str, tmp_path) -> None:
+    """The same kernel takes them, at the same rounding of the activations."""
+    encoding = pruned(np.random.default_rng(0), (24, 192), *ENCODINGS[case])
+    product, words = multiplied(encoding, tmp_path)
+    expected, plain_words = multiplied(encoding.integers, tmp_path)
+    np.testing.assert_array_equal(product, expected)
+    assert ("MatMulNBits" in words) == ("MatMulNBits" in plain_words)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    bits=st.integers(1, 8),
+    rows=st.integers(1, 9),
+    columns=st.integers(1, 70),
+    group=st.integers(1, 80),
+    symmetric=st.booleans(),
+    density=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+    seed=st.integers(0, 99),
+)
+def test_pruned_integers_of_any_width_decode_exactly(
+    bits: int, rows: int, columns: int, group: int, symmetric: bool, density: float, seed: int, tmp_path_factory
+) -> None:
+    rng = np.random.default_rng(seed)
+    integers = grouped(rng, (rows, columns), bits, group, symmetric)
+    encoding = SparseIntegers(rng.random((rows, columns)) < density, integers)
+    given_rows, _, _ = looked_up(encoding, tmp_path_factory.mktemp("any"))
+    np.testing.assert_array_equal(given_rows, encoding.decode())
 
 
 @pytest.mark.parametrize("density", [0.0, 1.0])

@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from onnx import helper
 
-from autocompress.encodings import ByteArray, Codebook, Dense, Encoding, GroupedIntegers, Sparse, pack_bits
+from autocompress.encodings import (
+    ByteArray,
+    Codebook,
+    Dense,
+    Encoding,
+    GroupedIntegers,
+    Sparse,
+    SparseIntegers,
+    pack_bits,
+)
 from autocompress.formats.onnx.graph_editor import CONTRIB_DOMAIN, GraphEditor, Use, is_linear, is_lookup
 from autocompress.formats.onnx.template import Place
 from autocompress.formats.onnx.weight_decoder import WeightDecoder
@@ -26,7 +35,10 @@ def write_weight(editor: GraphEditor, encoding: Encoding, places: Sequence[Place
     if isinstance(encoding, Dense):
         return _write_dense(editor, encoding.decode(), places)
     if isinstance(encoding, GroupedIntegers) and _fits_kernels(editor, encoding, places):
-        return _write_for_kernels(editor, encoding, places, name)
+        return _write_for_kernels(editor, encoding, _stored_blobs(editor, encoding, name), places, name)
+    if isinstance(encoding, SparseIntegers) and _fits_kernels(editor, encoding.integers, places):
+        words = _write_for_kernels(editor, encoding.integers, _sparse_blobs(editor, encoding, name), places, name)
+        return f"bit mask and codes of kept values, unpacked at load to {words}"
     decoded = WeightDecoder(editor, name).matrix(encoding)
     for place in places:
         _deliver(editor, decoded, place)
@@ -40,6 +52,8 @@ def _described(encoding: Encoding) -> str:
         return f"{encoding.bits}-bit codebook indices"
     if isinstance(encoding, Sparse):
         return f"bit mask and kept values as {_described(encoding.values)}"
+    if isinstance(encoding, SparseIntegers):
+        return f"bit mask and kept values as {_described(encoding.integers)}"
     return "plain floats"
 
 
@@ -81,14 +95,45 @@ def _fits_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: Sequen
     return True
 
 
-def _write_for_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: Sequence[Place], name: str) -> str:
-    """Replace the readers by MatMulNBits and GatherBlockQuantized, which share the same bytes."""
-    rows, columns = encoding.shape
-    groups = encoding.scales.shape[1]
-    blob = encoding.group_size * encoding.bits // 8
+def _blob_shape(encoding: GroupedIntegers) -> tuple[int, int, int]:
+    """What the kernels want codes packed to: rows, groups, bytes of a group."""
+    return encoding.shape[0], encoding.scales.shape[1], encoding.group_size * encoding.bits // 8
+
+
+def _stored_blobs(editor: GraphEditor, encoding: GroupedIntegers, name: str) -> str:
+    """Codes packed for the kernels, groups that are narrower than the others filled up with zeros."""
+    rows, groups, _ = _blob_shape(encoding)
     padded = np.zeros((rows, groups * encoding.group_size), np.uint8)
-    padded[:, :columns] = encoding.codes
-    inputs = [editor.put(f"{name}.codes", pack_bits(padded, encoding.bits).reshape(rows, groups, blob))]
+    padded[:, : encoding.shape[1]] = encoding.codes
+    return editor.put(f"{name}.codes", pack_bits(padded, encoding.bits).reshape(_blob_shape(encoding)))
+
+
+def _sparse_blobs(editor: GraphEditor, encoding: SparseIntegers, name: str) -> str:
+    """Nodes that give what `_stored_blobs` would store, from the mask and the codes of kept values."""
+    integers, per_byte = encoding.integers, 8 // encoding.integers.bits
+    codes = WeightDecoder(editor, name).sparse_codes(encoding)
+    missing = -integers.shape[1] % integers.group_size
+    if missing:
+        codes = editor.weight_node("Pad", [codes, editor.constant(np.array([0, 0, 0, missing], np.int64))])
+    bytewise = editor.constant(np.array([*_blob_shape(integers), per_byte], np.int64))
+    codes = editor.weight_node("Reshape", [codes, bytewise])
+    joined = ""
+    for slot in range(per_byte):
+        code = editor.weight_node("Gather", [codes, editor.constant(np.array(slot, np.int64))], axis=3)
+        if slot:
+            up = editor.constant(np.array(slot * integers.bits, np.uint8))
+            code = editor.weight_node("BitShift", [code, up], direction="LEFT")
+        joined = editor.weight_node("BitwiseOr", [joined, code]) if joined else code
+    return joined
+
+
+def _write_for_kernels(
+    editor: GraphEditor, encoding: GroupedIntegers, blobs: str, places: Sequence[Place], name: str
+) -> str:
+    """Replace the readers by MatMulNBits and GatherBlockQuantized, which share the same packed codes."""
+    rows, columns = encoding.shape
+    _, groups, blob = _blob_shape(encoding)
+    inputs = [blobs]
     kind = editor.arrays[places[0].initializer].data_type
     inputs.append(_floats(editor, f"{name}.scales", encoding.scales, kind))
     input_scales = None

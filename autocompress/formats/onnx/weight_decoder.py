@@ -8,7 +8,16 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from autocompress.encodings import ByteArray, Codebook, Dense, Encoding, GroupedIntegers, Sparse, pack_bits
+from autocompress.encodings import (
+    ByteArray,
+    Codebook,
+    Dense,
+    Encoding,
+    GroupedIntegers,
+    Sparse,
+    SparseIntegers,
+    pack_bits,
+)
 from autocompress.formats.onnx.graph_editor import GraphEditor
 
 
@@ -25,10 +34,12 @@ class WeightDecoder:
         if isinstance(encoding, Dense):
             return self._float(encoding.values, f"{prefix}values")
         if isinstance(encoding, GroupedIntegers):
-            return self._grouped(encoding, prefix)
+            codes = self.codes(encoding.codes, encoding.bits, f"{prefix}codes")
+            return self._grouped(encoding, codes, prefix)
+        if isinstance(encoding, SparseIntegers):
+            return self._grouped(encoding.integers, self.sparse_codes(encoding), prefix)
         if isinstance(encoding, Codebook):
-            indices = self._to_int32(self.codes(encoding.indices, encoding.bits, f"{prefix}indices"))
-            return self._node("Gather", [self._float(encoding.centroids, f"{prefix}centroids"), indices])
+            return self._codebook(encoding, prefix)
         if isinstance(encoding, Sparse):
             return self._sparse(encoding, prefix)
         raise TypeError(f"no ONNX form for the encoding {encoding.kind!r}")
@@ -57,8 +68,21 @@ class WeightDecoder:
         flat = self._shaped(self._node("BitwiseAnd", [shifted, mask]), (-1,))
         return self._head(flat, codes.size, axis=0) if codes.size * width % 8 else flat
 
-    def _grouped(self, encoding: GroupedIntegers, prefix: str) -> str:
-        codes = self._to_float(self.codes(encoding.codes, encoding.bits, f"{prefix}codes"))
+    def sparse_codes(self, encoding: SparseIntegers) -> str:
+        """Nodes that give the uint8 codes of a whole weight: where nothing is kept, the code that stands for zero."""
+        integers = encoding.integers
+        mask = self._mask(encoding.mask)
+        kept = self.codes(encoding.kept_codes, integers.bits, "kept.codes")
+        centre = np.array([2 ** (integers.bits - 1)], np.uint8)
+        codes = self._shaped(self._scattered(kept, centre, mask), encoding.shape)
+        if integers.zero_points is None:
+            return codes
+        zeros = self._spread(self.codes(integers.zero_points, integers.bits, "kept.zeros"), integers)
+        is_kept = self._shaped(self._node("Cast", [mask], to=TensorProto.BOOL), encoding.shape)
+        return self._node("Where", [is_kept, codes, zeros])
+
+    def _grouped(self, encoding: GroupedIntegers, stored: str, prefix: str) -> str:
+        codes = self._to_float(stored)
         if encoding.zero_points is None:
             zeros = self._editor.constant(np.array(2 ** (encoding.bits - 1), np.float32))
         else:
@@ -81,13 +105,41 @@ class WeightDecoder:
         spread = self._shaped(self._node("Expand", [column, extent]), (rows, -1))
         return self._head(spread, columns, axis=1) if groups * size != columns else spread
 
+    def _codebook(self, encoding: Codebook, prefix: str) -> str:
+        """All codebooks end to end; an index is moved on by the length of those before its own."""
+        values = self._float(encoding.centroids, f"{prefix}centroids")
+        if encoding.scales is not None:
+            scales = self._shaped(self._float(encoding.scales, f"{prefix}scales"), (-1, 1))
+            values = self._node("Mul", [values, scales])
+        indices = self._to_int32(self.codes(encoding.indices, encoding.bits, f"{prefix}indices"))
+        if encoding.group_size is not None:
+            starts = self._shaped(self._book_starts(encoding.centroids.shape, encoding.group_size), (-1,))
+            starts = self._head(starts, encoding.indices.size, axis=0)
+            indices = self._node("Add", [indices, self._shaped(starts, encoding.shape)])
+        return self._node("Gather", [self._shaped(values, (-1,)), indices])
+
+    def _book_starts(self, centroids: tuple[int, ...], group_size: int) -> str:
+        """For each weight the place of its codebook's first centroid, shape (n_groups, group_size)."""
+        n_groups, n_centroids = centroids
+        bounds = [np.array(bound, np.int32) for bound in (0, n_groups * n_centroids, n_centroids)]
+        starts = self._node("Range", [self._editor.constant(bound) for bound in bounds])
+        extent = self._editor.constant(np.array([n_groups, group_size], np.int64))
+        return self._node("Expand", [self._shaped(starts, (-1, 1)), extent])
+
     def _sparse(self, encoding: Sparse, prefix: str) -> str:
-        """Kept values behind a zero; the running count of the mask is a kept weight's place, others take the zero."""
-        mask = self._to_int32(self.codes(encoding.mask.astype(np.uint8).reshape(-1), 1, f"{prefix}mask"))
-        count = self._node("CumSum", [mask, self._editor.constant(np.array(0, np.int64))])
         kept = self._shaped(self.matrix(encoding.values, f"{prefix}kept."), (-1,))
-        values = self._node("Concat", [self._editor.constant(np.zeros(1, np.float32)), kept], axis=0)
-        return self._shaped(self._node("Gather", [values, self._node("Mul", [count, mask])]), encoding.shape)
+        mask = self._mask(encoding.mask, prefix)
+        return self._shaped(self._scattered(kept, np.zeros(1, np.float32), mask), encoding.shape)
+
+    def _mask(self, mask: npt.NDArray[np.bool_], prefix: str = "") -> str:
+        """Nodes that give a flat mask of zeros and ones, int32."""
+        return self._to_int32(self.codes(mask.astype(np.uint8).reshape(-1), 1, f"{prefix}mask"))
+
+    def _scattered(self, kept: str, filling: npt.NDArray[Any], mask: str) -> str:
+        """Kept values behind the filling; the mask's running count is a kept one's place, others take the filling."""
+        count = self._node("CumSum", [mask, self._editor.constant(np.array(0, np.int64))])
+        values = self._node("Concat", [self._editor.constant(filling), kept], axis=0)
+        return self._node("Gather", [values, self._node("Mul", [count, mask])])
 
     def _float(self, values: npt.NDArray[Any], part: str) -> str:
         stored = self._put(part, values)
