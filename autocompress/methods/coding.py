@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autocompress.compressible import CompressibleModel, Weight
-from autocompress.encodings import Codebook, Sparse
+from autocompress.encodings import Codebook, GroupedIntegers, Sparse, packed_zeros
 from autocompress.facts import ModelFacts, WeightScope
 from autocompress.recipe import Phase, Step
 
@@ -33,6 +33,12 @@ class WeightCoding(Step):
     def uncoded(self, model: CompressibleModel) -> list[Weight]:
         """The weights of the scope that no earlier step stores as codes."""
         return [weight for weight in model.in_scope(self.scope) if not _is_coded(model, weight)]
+
+
+def encode_integers(model: CompressibleModel, weight: Weight, integers: GroupedIntegers) -> None:
+    """Store a weight as integers; what an earlier step pruned stays exactly zero, packed where that is smaller."""
+    pruned = model.encodings.get(weight.name)
+    model.encode(weight, packed_zeros(integers, pruned.mask) if isinstance(pruned, Sparse) else integers)
 
 
 def _is_coded(model: CompressibleModel, weight: Weight) -> bool:

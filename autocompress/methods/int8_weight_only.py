@@ -9,7 +9,7 @@ import numpy as np
 from autocompress.compressible import CompressibleModel, StepContext, as_numpy
 from autocompress.encodings import GroupedIntegers
 from autocompress.facts import WeightScope
-from autocompress.methods.coding import WeightCoding
+from autocompress.methods.coding import WeightCoding, encode_integers
 from autocompress.recipe import Choice, Phase
 
 LARGEST_MAGNITUDE = 127
@@ -19,7 +19,8 @@ class Int8WeightOnly(WeightCoding, tag="int8_weight_only"):
     """Symmetric 8-bit weights, one scale per output channel (per row of an embedding); activations stay float.
 
     ``scope`` is linear and convolution ``layers``, or ``all`` weights, embeddings included. Codes are -127 to 127, so
-    that the range is the same on both sides of zero; zeros of a pruned weight stay exactly zero.
+    that the range is the same on both sides of zero. Zeros of a pruned weight stay exactly zero and are packed as
+    `SparseIntegers` where that is smaller.
 
     Source: Krishnamoorthi 2018, Quantizing deep convolutional networks for efficient inference, arXiv:1806.08342,
     section 3.1.
@@ -50,5 +51,5 @@ class Int8WeightOnly(WeightCoding, tag="int8_weight_only"):
                 group_size=matrix.shape[1],
                 scales=as_numpy(scales).astype(np.float32),
             )
-            model.encode(weight, encoding)
+            encode_integers(model, weight, encoding)
             context.progress(index + 1, len(weights))

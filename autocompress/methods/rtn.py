@@ -11,7 +11,7 @@ from pydantic import Field
 from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.encodings import GroupedIntegers
 from autocompress.facts import ModelFacts, WeightFact, WeightScope
-from autocompress.methods.coding import WeightCoding
+from autocompress.methods.coding import WeightCoding, encode_integers
 from autocompress.recipe import Choice, Phase
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class RoundToNearest(WeightCoding, tag="rtn"):
     shares one scale in 16 bits (and one zero point unless ``symmetric``). A convolution's kernel is flattened into the
     input columns. Weights narrower than a group (small stems and heads, where a group would save little and cost much)
     stay dense. A symmetric group's scale is negative where its extreme is positive. Zeros of a pruned weight stay
-    exactly zero but take a code each: the codes replace the mask.
+    exactly zero and are packed as `SparseIntegers` where that is smaller.
 
     Source: Jacob et al. 2018, arXiv:1712.05877, section 2.1.
     """
@@ -61,7 +61,7 @@ class RoundToNearest(WeightCoding, tag="rtn"):
         weights = [weight for weight in self.uncoded(model) if self._is_wide_enough(weight.fact)]
         for index, weight in enumerate(weights):
             matrix = weight.matrix.to(context.device)
-            model.encode(weight, round_to_nearest(matrix, self.bits, self.group_size, self.symmetric))
+            encode_integers(model, weight, round_to_nearest(matrix, self.bits, self.group_size, self.symmetric))
             context.progress(index + 1, len(weights))
 
 
