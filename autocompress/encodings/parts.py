@@ -25,6 +25,8 @@ def encoding_from_parts(header: dict[str, Any], parts: dict[str, npt.NDArray[Any
     kind = header.get("kind")
     if kind == Dense.kind:
         return Dense(parts["values"])
+    if kind == Codebook.kind:
+        return Codebook.from_parts(header, parts)
     shape = tuple(int(size) for size in header["shape"])
     count = int(np.prod(shape))
     if kind == GroupedIntegers.kind:
@@ -38,10 +40,6 @@ def encoding_from_parts(header: dict[str, Any], parts: dict[str, npt.NDArray[Any
             zero_points=None if zeros is None else unpack_bits(zeros, bits, scales.size).reshape(scales.shape),
             input_scales=parts.get("input_scales"),
         )
-    if kind == Codebook.kind:
-        centroids = parts["centroids"]
-        bits = max(1, int(len(centroids) - 1).bit_length())
-        return Codebook(unpack_bits(parts["indices"], bits, count).reshape(shape), centroids)
     if kind == Sparse.kind:
         mask = unpack_bits(parts["mask"], 1, count).reshape(shape).astype(np.bool_)
         return Sparse(mask, encoding_from_parts(header["values"], _within(parts, "values.")))

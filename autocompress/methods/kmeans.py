@@ -71,9 +71,9 @@ class KMeans(WeightCoding, tag="kmeans"):
         assigned, book = cluster(values, self.n_centroids)
         indices = assigned.cpu().numpy()
         if isinstance(pruned, Sparse):
-            return Sparse(pruned.mask, Codebook(indices, book))
+            return Sparse(pruned.mask, Codebook(indices, book[None]))
         fact = weight.fact
-        return Codebook(indices.reshape(fact.out_features, fact.in_features), book)
+        return Codebook(indices.reshape(fact.out_features, fact.in_features), book[None])
 
 
 def cluster(values: Tensor, n_centroids: int) -> tuple[Tensor, npt.NDArray[np.float32]]:

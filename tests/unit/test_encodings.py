@@ -57,13 +57,25 @@ def encodings(draw: st.DrawFn) -> Encoding:
     if kind == "sparse integers":
         integers, mask = draw(pruned_integers())
         return SparseIntegers(mask, integers)
-    centroids = draw(hnp.arrays(np.float32, st.integers(1, 20), elements=floats))
     if kind == "codebook":
-        indices = hnp.arrays(np.uint8, (rows, columns), elements=st.integers(0, len(centroids) - 1))
-        return Codebook(draw(indices), centroids)
+        return draw(codebooks((rows, columns)))
     mask = draw(hnp.arrays(np.bool_, (rows, columns)))
-    indices = hnp.arrays(np.uint8, (1, int(mask.sum())), elements=st.integers(0, len(centroids) - 1))
-    return Sparse(mask, Codebook(draw(indices), centroids))
+    return Sparse(mask, draw(codebooks((1, int(mask.sum())))))
+
+
+@st.composite
+def codebooks(draw: st.DrawFn, shape: tuple[int, int]) -> Codebook:
+    """One codebook or several, of floats or of integers with a scale each."""
+    size, n_centroids = shape[0] * shape[1], draw(st.integers(1, 20))
+    group_size = draw(st.none() | st.integers(1, 60))
+    n_groups = 1 if group_size is None else -(-size // group_size)
+    floats = st.floats(-100, 100, width=16)
+    kind = draw(st.sampled_from([np.float32, np.float16, np.int8]))
+    elements = st.integers(-127, 127) if kind is np.int8 else floats
+    centroids = draw(hnp.arrays(kind, (n_groups, n_centroids), elements=elements))
+    scales = draw(hnp.arrays(np.float32, n_groups, elements=floats)) if kind is np.int8 else None
+    indices = draw(hnp.arrays(np.uint8, shape, elements=st.integers(0, n_centroids - 1)))
+    return Codebook(indices, centroids, group_size, scales)
 
 
 @given(encodings())
@@ -91,7 +103,8 @@ def test_packed_bytes_are_what_arithmetic_says() -> None:
     scales = np.ones((10, 4), np.float16)
     assert GroupedIntegers(codes, 4, 32, scales).packed_bytes == 500 + 80
     assert GroupedIntegers(codes, 4, 32, scales, np.zeros((10, 4), np.uint8)).packed_bytes == 500 + 80 + 20
-    assert Codebook(codes, np.zeros(16, np.float32)).packed_bytes == 500 + 64
+    assert Codebook(codes, np.zeros((1, 16), np.float32)).packed_bytes == 500 + 64
+    assert Codebook(codes, np.zeros((5, 8), np.int8), 200, np.ones(5, np.float32)).packed_bytes == 375 + 40 + 20
     mask = np.arange(1000).reshape(10, 100) % 2 == 0
     assert Sparse(mask, Dense(np.ones((1, 500), np.float32))).packed_bytes == 125 + 2000
 
@@ -159,6 +172,29 @@ def test_four_bits_are_packed_from_a_quarter_of_zeros_on() -> None:
 
 
 def test_a_missing_part_is_named() -> None:
-    _, headers = pack_encodings({"w": Codebook(np.zeros((2, 2), np.uint8), np.zeros(2, np.float32))})
+    _, headers = pack_encodings({"w": Codebook(np.zeros((2, 2), np.uint8), np.zeros((1, 2), np.float32))})
     with pytest.raises(ValueError, match=r"'(indices|centroids)' of w"):
         unpack_encodings({}, headers)
+
+
+def test_every_run_of_weights_reads_its_own_codebook_and_scale() -> None:
+    indices = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
+    books, scales = np.array([[1, -1], [3, 4]], np.int8), np.array([0.5, 2], np.float32)
+    decoded = Codebook(indices, books, group_size=4, scales=scales).decode()
+    assert decoded.tolist() == [[0.5, -0.5, -0.5], [0.5, 6, 8]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"centroids": np.zeros(3, np.float32)}, "do not fit"),
+        ({"centroids": np.zeros((2, 3), np.float32)}, "do not fit"),
+        ({"scales": np.ones(2, np.float32)}, "do not fit"),
+        ({"indices": np.full(1, 0xFF, np.uint8)}, "beyond the last of 3"),
+    ],
+    ids=str,
+)
+def test_parts_of_a_codebook_that_do_not_fit_are_refused(change: dict, message: str) -> None:
+    book = Codebook(np.zeros((2, 2), np.uint8), np.zeros((1, 3), np.float32))
+    with pytest.raises(ValueError, match=message):
+        encoding_from_parts(book.header(), {**book.parts(), **change})

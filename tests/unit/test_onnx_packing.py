@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +41,15 @@ def grouped(
     return GroupedIntegers(codes, bits, group_size, scales, zeros)
 
 
-def codebook(rng: np.random.Generator, shape: tuple[int, int], n_centroids: int) -> Codebook:
-    centroids = np.sort(rng.normal(size=n_centroids)).astype(np.float32)
-    return Codebook(rng.integers(0, n_centroids, shape).astype(np.uint8), centroids)
+def codebook(
+    rng: np.random.Generator, shape: tuple[int, int], n_centroids: int, group_size: int | None = None, bits: int = 32
+) -> Codebook:
+    n_groups = 1 if group_size is None else -(-shape[0] * shape[1] // group_size)
+    books = np.sort(rng.normal(size=(n_groups, n_centroids)), axis=1)
+    indices = rng.integers(0, n_centroids, shape).astype(np.uint8)
+    if bits == 8:
+        return Codebook(indices, np.rint(books * 30).astype(np.int8), group_size, rng.random(n_groups, np.float32))
+    return Codebook(indices, books.astype(np.float16 if bits == 16 else np.float32), group_size)
 
 
 def sparse(rng: np.random.Generator, shape: tuple[int, int], n_centroids: int | None = None) -> Sparse:
@@ -127,6 +134,26 @@ def test_a_codebook_decodes_exactly_and_takes_its_packed_size(n_centroids: int, 
     np.testing.assert_array_equal(rows, encoding.decode())
     assert encoding.packed_bytes <= size <= encoding.packed_bytes + 3000
     assert "unpacking at load" in words
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32])
+@pytest.mark.parametrize("group_size", [None, 101, 4 * 101, 37, 37 * 101, 5000])
+def test_codebooks_of_groups_decode_exactly_whatever_they_hold(
+    bits: int, group_size: int | None, tmp_path: Path
+) -> None:
+    encoding = codebook(np.random.default_rng(1), (37, 101), 11, group_size, bits)
+    rows, size, _ = looked_up(encoding, tmp_path)
+    np.testing.assert_array_equal(rows, encoding.decode())
+    assert encoding.packed_bytes <= size <= encoding.packed_bytes + 3500
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32])
+def test_kept_values_of_a_pruned_weight_decode_from_codebooks_of_groups(bits: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    mask = rng.random((37, 101)) < 0.4
+    encoding = Sparse(mask, codebook(rng, (1, int(mask.sum())), 16, 300, bits))
+    rows, _, _ = looked_up(encoding, tmp_path)
+    np.testing.assert_array_equal(rows, encoding.decode())
 
 
 @pytest.mark.parametrize("n_centroids", [None, 16, 8])
