@@ -206,10 +206,17 @@ class Budget(Frozen):
 
 
 class Space(Frozen):
-    """What the search may use; None means all that is available."""
+    """What the search may use; None means all that is available.
+
+    Attributes:
+        methods: by name, those that train among them if they are named.
+        formats: by name, those for exchange with other software among them if they are named.
+        training: whether methods that train (distillation and the like: minutes a trial) are among all methods.
+    """
 
     methods: tuple[str, ...] | None = None
     formats: tuple[str, ...] | None = None
+    training: bool = False
 
 
 Preference = Literal["size", "latency", "quality", "balanced"]

@@ -44,6 +44,9 @@ HoldoutOption = Annotated[
 CalibrationOption = Annotated[
     str | None, typer.Option("--calibration", help="Data of its own to calibrate with.", rich_help_panel=_MODEL)
 ]
+TrainingOption = Annotated[
+    str | None, typer.Option("--training", help="Data of its own to train on.", rich_help_panel=_MODEL)
+]
 TrustOption = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.", rich_help_panel=_MODEL)
 ]
@@ -66,6 +69,10 @@ MethodsOption = Annotated[
 ]
 FormatsOption = Annotated[
     str | None, typer.Option(help="Only these, comma-separated; see `formats`.", rich_help_panel=_SPACE)
+]
+TrainOption = Annotated[
+    bool,
+    typer.Option("--train", help="Also try methods that train: minutes a trial.", rich_help_panel=_SPACE),
 ]
 PreferOption = Annotated[
     str | None, typer.Option(help="Which feasible point is best: balanced, size, latency, quality.")

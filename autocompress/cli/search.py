@@ -38,6 +38,7 @@ def search(
     prefer: opt.PreferOption = None,
     methods: opt.MethodsOption = None,
     formats: opt.FormatsOption = None,
+    train: opt.TrainOption = False,
     device: opt.DeviceOption = None,
     threads: opt.ThreadsOption = None,
     seed: opt.SeedOption = None,
@@ -48,6 +49,7 @@ def search(
     task_file: opt.TaskFileOption = None,
     column: opt.ColumnOption = None,
     calibration: opt.CalibrationOption = None,
+    training: opt.TrainingOption = None,
     holdout: opt.HoldoutOption = None,
     trust_remote_code: opt.TrustOption = False,
     allow_pickle: opt.PickleOption = False,
@@ -81,6 +83,7 @@ def search(
                 "path": data,
                 "columns": opt.columns_of(column),
                 "calibration": calibration,
+                "training": training,
                 "holdout": holdout,
             },
             "constraints": {
@@ -96,7 +99,7 @@ def search(
                 "trial_timeout": trial_timeout,
                 "trial_memory": trial_memory,
             },
-            "space": {"methods": opt.names_of(methods), "formats": opt.names_of(formats)},
+            "space": {"methods": opt.names_of(methods), "formats": opt.names_of(formats), "training": train},
             "": {
                 "prefer": prefer,
                 "device": device,

@@ -57,6 +57,9 @@ class Format(ABC):
     imports: ClassVar[tuple[str, ...]] = ()
     """Modules that `load` imports, so that the memory they take can be told apart from the model's."""
 
+    searched: ClassVar[bool] = True
+    """Whether a search tries it where no formats are named: what is for other software to run is written on request."""
+
     @abstractmethod
     def unavailable(self, device: str) -> Unavailable | None:
         """Why the format cannot run here on ``device``, or None. Imports nothing heavy."""

@@ -28,6 +28,8 @@ class Checked:
     formats: dict[str, Format]
     unavailable: dict[str, str]
     """Formats that were not asked for by name and cannot run here, with the reason and the cure."""
+    left_out: tuple[str, ...]
+    """Methods that train and were not asked for."""
 
 
 def check(spec: SearchSpec) -> Checked:
@@ -43,8 +45,17 @@ def check(spec: SearchSpec) -> Checked:
     metric = task.metric_of(spec.model)
     check_limits(spec, metric.name, is_rate=metric.is_rate)
     methods = {name: registry.load("methods", name) for name in _chosen("methods", spec.space.methods)}
+    left_out: tuple[str, ...] = ()
+    if spec.space.methods is None and not spec.space.training:
+        left_out = tuple(name for name, kind in methods.items() if kind.needs_training)
     formats, unavailable = available_formats(spec.space.formats, spec.device)
-    return Checked(task=task, methods=methods, formats=formats, unavailable=unavailable)
+    return Checked(
+        task=task,
+        methods={name: kind for name, kind in methods.items() if name not in left_out},
+        formats=formats,
+        unavailable=unavailable,
+        left_out=left_out,
+    )
 
 
 def require_device(device: Device) -> None:
@@ -123,6 +134,8 @@ def available_formats(wanted: Iterable[str] | None, device: Device) -> tuple[dic
     unavailable: dict[str, str] = {}
     for name in _chosen("formats", wanted):
         chosen: Format = registry.load("formats", name)()
+        if wanted is None and not chosen.searched:
+            continue
         missing = chosen.unavailable(device)
         if missing is None:
             formats[name] = chosen

@@ -102,6 +102,8 @@ class Search:
         )
         for name, why in self.checked.unavailable.items():
             self._emit(Note, text=f"format {name} is left out: {why}")
+        if self.checked.left_out:
+            self._emit(Note, text=f"methods that train are left out (--train): {', '.join(self.checked.left_out)}")
         prepared = self._prepare()
         check_limits(self.spec, prepared.metric, is_rate=prepared.metric_is_rate)
         self._emit(
