@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from autocompress.formats.onnx.generation import GenerationSettings
+
+if TYPE_CHECKING:
+    from autocompress.formats.onnx.graph_runner import Session
 
 Arrays = dict[str, npt.NDArray[Any]]
 Logits = npt.NDArray[np.float32]
@@ -25,7 +27,7 @@ class CachedDecoder:
     than binding anew at every step.
     """
 
-    def __init__(self, session: ort.InferenceSession, device: str) -> None:
+    def __init__(self, session: Session, device: str) -> None:
         self._session = session
         self._device = device
         inputs = {wanted.name: wanted for wanted in session.get_inputs()}
@@ -96,7 +98,7 @@ class CachedDecoder:
 class _HostSteps:
     """Steps on the CPU; the runtime's outputs are NumPy views of its memory, nothing is copied."""
 
-    def __init__(self, session: ort.InferenceSession, outputs: list[str]) -> None:
+    def __init__(self, session: Session, outputs: list[str]) -> None:
         self._session = session
         self._outputs = outputs
 
@@ -116,12 +118,14 @@ class _HostSteps:
 class _DeviceSteps:
     """Steps on a GPU; only token ids and logits cross over."""
 
-    def __init__(self, session: ort.InferenceSession, outputs: list[str]) -> None:
+    def __init__(self, session: Any, outputs: list[str]) -> None:
         self._session = session
         self._outputs = outputs
 
     def start(self, cross: dict[str, Any], cache: Arrays) -> None:
         """Begin an answer."""
+        import onnxruntime as ort
+
         self._binding = self._session.io_binding()
         for name, value in cross.items():
             self._binding.bind_ortvalue_input(name, value)
