@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import bert, compressed, resnet
 
-from autocompress.methods.rtn import RoundToNearest, round_to_nearest
+from autocompress.methods.integer_coding import round_to_nearest
+from autocompress.methods.rtn import RoundToNearest
 from autocompress.model_state import facts_of
 
 

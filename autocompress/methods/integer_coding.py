@@ -1,0 +1,199 @@
+"""What the methods share that store weights as integers in groups: their knobs, and the grid that codes stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from autocompress.compressible import CompressibleModel, Weight, as_numpy
+from autocompress.encodings import GroupedIntegers
+from autocompress.facts import ModelFacts, WeightFact, WeightScope
+from autocompress.methods.coding import WeightCoding
+from autocompress.recipe import Choice
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SMALLEST_NORMAL_FLOAT16 = 2.0**-14
+LARGEST_FLOAT16 = 65504
+CLIPPED_RANGES = tuple(1 - 0.05 * index for index in range(15))
+"""Shares of a group's range that the search for its best grid tries."""
+
+
+class IntegerCoding(WeightCoding):
+    """A step that stores the weights of its scope as integers in groups along the input axis.
+
+    Weights narrower than a group (small stems and heads, where a group would save little and cost much) stay dense.
+    """
+
+    bits: Annotated[Literal[2, 3, 4, 8], Choice(3, 4, 8)] = 4
+    group_size: Annotated[int, Field(ge=16, le=1024), Choice(32, 64, 128)] = 128
+    symmetric: Annotated[bool, Choice(True, False)] = True
+    scope: Annotated[WeightScope, Choice("layers", "all")] = "all"
+
+    def refuses(self, facts: ModelFacts) -> str | None:
+        """See `Step.refuses`."""
+        weights = facts.in_scope(self.scope)
+        if not any(self._is_wide_enough(weight) for weight in weights):
+            widest = max((weight.in_features for weight in weights), default=0)
+            return f"group_size {self.group_size} is wider than every weight (at most {widest} inputs)"
+        return None
+
+    def bits_for(self, name: str) -> int:
+        """Bits of the codes of the weight of this name."""
+        del name
+        return self.bits
+
+    def to_code(self, model: CompressibleModel) -> list[Weight]:
+        """The weights that this step stores as integers."""
+        return [weight for weight in self.uncoded(model) if self._is_wide_enough(weight.fact)]
+
+    def _is_wide_enough(self, weight: WeightFact) -> bool:
+        return weight.in_features >= self.group_size
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that the codes of a matrix may stand for: ``(code - zero) * scale``, both shared by a group.
+
+    Attributes:
+        bits: of a code.
+        group_size: columns of a row that share a scale; the last group may be narrower.
+        symmetric: whether all zeros are ``2**(bits - 1)`` and need not be stored.
+        scales: shape (rows, n_groups), float32, exactly as they will be stored.
+        zeros: the code of zero, shape (rows, n_groups), float32.
+    """
+
+    bits: int
+    group_size: int
+    symmetric: bool
+    scales: Tensor
+    zeros: Tensor
+
+    def codes(self, matrix: Tensor) -> Tensor:
+        """The nearest code of each value, shape (rows, columns), uint8."""
+        import torch
+
+        columns = matrix.shape[1]
+        nearest = _nearest(_in_groups(matrix, self.group_size), self.scales, self.zeros, self.bits)
+        return nearest.to(torch.uint8).reshape(len(matrix), -1)[:, :columns].contiguous()
+
+    def values(self, codes: Tensor) -> Tensor:
+        """What codes of shape (rows, columns) stand for, float32."""
+        centred = _in_groups(codes.float(), self.group_size) - self.zeros[:, :, None]
+        return (centred * self.scales[:, :, None]).reshape(len(codes), -1)[:, : codes.shape[1]]
+
+    def encoding(self, codes: Tensor, input_scales: npt.NDArray[np.float16] | None = None) -> GroupedIntegers:
+        """The stored form of codes on this grid."""
+        scales = as_numpy(self.scales)
+        return GroupedIntegers(
+            codes=codes.cpu().numpy(),
+            bits=self.bits,
+            group_size=self.group_size,
+            scales=scales.astype(np.float16) if _fits_float16(self.scales) else scales,
+            zero_points=None if self.symmetric else as_numpy(self.zeros).astype(np.uint8),
+            input_scales=input_scales,
+        )
+
+
+def covering_grid(matrix: Tensor, bits: int, group_size: int, symmetric: bool) -> Grid:
+    """The grid that reaches from the least to the largest value of each group of a (rows, columns) matrix.
+
+    A symmetric group has one code more below zero than above. It goes to the value furthest from zero, by a negative
+    scale if that value is positive: with few bits this errs much less than leaving that code unused.
+    """
+    low, high = _ranges(matrix, group_size)
+    scales, zeros = _on_range(low, high, bits, symmetric)
+    return Grid(bits, group_size, symmetric, scales, zeros)
+
+
+def closest_grid(
+    matrix: Tensor, bits: int, group_size: int, symmetric: bool, error: Callable[[Tensor], Tensor]
+) -> Grid:
+    """The grid that errs least of those that cover a share of each group's range, the whole range among them.
+
+    What lies outside is cut off, which pays where that leaves finer steps for all the others.
+
+    Args:
+        matrix: shape (rows, columns).
+        bits: of a code.
+        group_size: columns of a row that share a scale.
+        symmetric: whether zero has the code ``2**(bits - 1)``.
+        error: of differences of shape (rows, n_groups, group_size), one figure per row and group. The columns that
+            fill up the last group differ by zero.
+    """
+    import torch
+
+    groups = _in_groups(matrix, group_size)
+    low, high = _ranges(matrix, group_size)
+    best_scales, best_zeros = _on_range(low, high, bits, symmetric)
+    least = error(_rounded(groups, best_scales, best_zeros, bits) - groups)
+    for share in CLIPPED_RANGES[1:]:
+        scales, zeros = _on_range(low * share, high * share, bits, symmetric)
+        for sign in (1, -1) if symmetric else (1,):
+            found = error(_rounded(groups, scales * sign, zeros, bits) - groups)
+            better = found < least
+            least = torch.where(better, found, least)
+            best_scales = torch.where(better, scales * sign, best_scales)
+            best_zeros = torch.where(better, zeros, best_zeros)
+    return Grid(bits, group_size, symmetric, _storable(best_scales), best_zeros)
+
+
+def round_to_nearest(matrix: Tensor, bits: int, group_size: int, symmetric: bool) -> GroupedIntegers:
+    """Quantize a matrix of shape (out_features, in_features); the last group of a row may be narrower."""
+    grid = covering_grid(matrix, bits, group_size, symmetric)
+    return grid.encoding(grid.codes(matrix))
+
+
+def _in_groups(matrix: Tensor, group_size: int) -> Tensor:
+    """Shape (rows, n_groups, group_size), filled up with zeros: they change no range, as that holds zero anyway."""
+    from torch.nn.functional import pad
+
+    return pad(matrix, (0, -matrix.shape[1] % group_size)).reshape(len(matrix), -1, group_size)
+
+
+def _ranges(matrix: Tensor, group_size: int) -> tuple[Tensor, Tensor]:
+    """The least and the largest value of each group, shape (rows, n_groups) each."""
+    groups = _in_groups(matrix, group_size)
+    return groups.amin(dim=2), groups.amax(dim=2)
+
+
+def _on_range(low: Tensor, high: Tensor, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
+    """Scales, as they will be stored, and zeros of groups that reach from ``low`` to ``high``."""
+    import torch
+
+    if symmetric:
+        scales = _storable(torch.where(-low >= high, low, high) / -(2 ** (bits - 1)))
+        return scales, torch.full_like(scales, 2 ** (bits - 1))
+    low, high = low.clamp(max=0), high.clamp(min=0)
+    scales = _storable((high - low) / (2**bits - 1))
+    return scales, (-low / scales).round().clamp(0, 2**bits - 1)
+
+
+def _nearest(groups: Tensor, scales: Tensor, zeros: Tensor, bits: int) -> Tensor:
+    """The nearest code of each value of groups of shape (rows, n_groups, group_size), as floats."""
+    return (groups / scales[:, :, None]).round_().add_(zeros[:, :, None]).clamp_(0, 2**bits - 1)
+
+
+def _rounded(groups: Tensor, scales: Tensor, zeros: Tensor, bits: int) -> Tensor:
+    """The values of the nearest codes."""
+    return (_nearest(groups, scales, zeros, bits) - zeros[:, :, None]) * scales[:, :, None]
+
+
+def _storable(scales: Tensor) -> Tensor:
+    """Scales as they will be stored, so that the codes are chosen for them; 1 for a group of zeros only."""
+    import torch
+
+    scales = torch.where(scales != 0, scales, torch.ones_like(scales))
+    return scales.half().float() if _fits_float16(scales) else scales
+
+
+def _fits_float16(scales: Tensor) -> bool:
+    """Whether float16 holds every scale with all its digits."""
+    sizes = scales.abs()
+    return bool((sizes >= SMALLEST_NORMAL_FLOAT16).all() and (sizes <= LARGEST_FLOAT16).all())
