@@ -9,6 +9,7 @@ from autocompress.encodings.base import Encoding, FloatArray
 from autocompress.encodings.bits import ByteArray, pack_bits, packed_length, unpack_bits
 from autocompress.encodings.codebook import Codebook
 from autocompress.encodings.dense import Dense
+from autocompress.encodings.entropy import huffman_coded, huffman_decoded
 from autocompress.encodings.grouped_integers import GroupedIntegers
 from autocompress.encodings.parts import encoding_from_parts
 from autocompress.encodings.sparse import Sparse
@@ -24,6 +25,8 @@ __all__ = [
     "Sparse",
     "SparseIntegers",
     "encoding_from_parts",
+    "huffman_coded",
+    "huffman_decoded",
     "pack_bits",
     "packed_length",
     "packed_zeros",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +19,8 @@ from autocompress.encodings import (
     Sparse,
     SparseIntegers,
     encoding_from_parts,
+    huffman_coded,
+    huffman_decoded,
     pack_bits,
     packed_length,
     packed_zeros,
@@ -198,3 +203,67 @@ def test_parts_of_a_codebook_that_do_not_fit_are_refused(change: dict, message: 
     book = Codebook(np.zeros((2, 2), np.uint8), np.zeros((1, 3), np.float32))
     with pytest.raises(ValueError, match=message):
         encoding_from_parts(book.header(), {**book.parts(), **change})
+
+
+@given(st.integers(1, 8), st.integers(0, 3000), st.floats(0.05, 1), st.integers(0, 99))
+def test_huffman_coded_codes_come_back_and_take_fewer_bytes(bits: int, count: int, spread: float, seed: int) -> None:
+    drawn = np.random.default_rng(seed).normal(2 ** (bits - 1), spread * 2 ** (bits - 1), count)
+    packed = pack_bits(np.clip(np.rint(drawn), 0, 2**bits - 1).astype(np.uint8), bits)
+    stream = huffman_coded(packed)
+    if stream is not None:
+        assert stream.size < packed.size
+        assert np.array_equal(huffman_decoded(stream), packed)
+
+
+@given(hnp.arrays(np.uint8, st.integers(0, 400)))
+def test_any_bytes_come_back_or_are_not_coded(packed: np.ndarray) -> None:
+    stream = huffman_coded(packed)
+    assert stream is None or np.array_equal(huffman_decoded(stream), packed)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_huffman_codes_come_near_the_entropy(bits: int) -> None:
+    drawn = np.random.default_rng(0).normal(2 ** (bits - 1), 2 ** (bits - 1) / 3, 200_000)
+    codes = np.clip(np.rint(drawn), 0, 2**bits - 1).astype(np.uint8) if bits > 1 else (drawn > 1.3).astype(np.uint8)
+    counts = np.bincount(codes)
+    counts = counts[counts > 0]
+    entropy_bytes = -(counts * np.log2(counts / codes.size)).sum() / 8
+    stream = huffman_coded(pack_bits(codes, bits))
+    assert stream is not None
+    assert entropy_bytes <= stream.size <= 1.015 * entropy_bytes + 200
+
+
+def test_codes_without_order_are_left_as_they_are() -> None:
+    assert huffman_coded(np.random.default_rng(0).integers(0, 256, 5000).astype(np.uint8)) is None
+    assert huffman_coded(np.zeros(0, np.uint8)) is None
+
+
+@given(st.integers(0, 10**6), st.integers(0, 7), st.sampled_from([3, 4, 6]))
+def test_a_damaged_stream_is_refused_or_decoded_to_the_same(place: int, bit: int, bits: int) -> None:
+    codes = np.random.default_rng(0).binomial(2**bits - 1, 0.3, 3000).astype(np.uint8)
+    packed = pack_bits(codes, bits)
+    stream = huffman_coded(packed)
+    assert stream is not None
+    damaged = stream.copy()
+    damaged[place % stream.size] ^= 1 << bit
+    with suppress(ValueError):  # a bit that fills up the last byte says nothing
+        assert np.array_equal(huffman_decoded(damaged), packed)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"",
+        b"\x08",
+        zlib.compress(b""),
+        zlib.compress(b"\x09" + bytes(100)),
+        zlib.compress(b"\x08" + bytes(10**7)),
+        zlib.compress(b"\x05" + bytes(range(100))),
+        zlib.compress(b"\x08" + bytes(range(100))) + b"more",
+        zlib.compress(b"\x08" + bytes(range(100)))[:-1],
+    ],
+    ids=["empty", "no zlib", "nothing in it", "no such width", "a bomb", "symbols too wide", "too long", "cut off"],
+)
+def test_what_is_no_stream_is_refused(stream: bytes) -> None:
+    with pytest.raises(ValueError, match="Huffman"):
+        huffman_decoded(np.frombuffer(stream, np.uint8))
