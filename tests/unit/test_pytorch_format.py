@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from tiny_models import MODELS, bert, compressed, output_of, resnet, step_contex
 
 import autocompress
 from autocompress.compressible import CompressibleModel
+from autocompress.encodings import Codebook, Encoding, GroupedIntegers, Sparse, huffman_coded
 from autocompress.errors import ModelError, Unsupported
 from autocompress.formats.pytorch import PyTorchFormat
 from autocompress.methods.int8_static import Int8Static
-from autocompress.model_state import facts_of
+from autocompress.model_state import facts_of, pack_encodings
 from autocompress.spec import ModelSpec
 
 CODED = [
@@ -73,36 +75,57 @@ def test_plain_from_pretrained_loads_a_dense_model(name: str, steps: list, tmp_p
 def test_the_file_has_the_bytes_that_arithmetic_predicts(steps: list, tmp_path: Path) -> None:
     model = compressed(bert(), tmp_path, *steps)
     exported(model, tmp_path / "out")
-    coded = sum(encoding.packed_bytes for encoding in model.encodings.values())
+    parts, _ = pack_encodings(model.encodings)
+    streams = {name: huffman_coded(part) for name, part in parts.items() if part.dtype == np.uint8}
+    coded = sum(part.nbytes if streams.get(name) is None else streams[name].nbytes for name, part in parts.items())
     dense = sum(t.nbytes for name, t in model.module.state_dict().items() if name not in model.encodings)
     assert data_bytes(tmp_path / "out" / "model.safetensors") == coded + dense
 
 
+def entropy_bits(codes: np.ndarray) -> float:
+    """Least bits that independent codes can take."""
+    counts = np.unique(codes, return_counts=True)[1]
+    return float(-(counts * np.log2(counts / codes.size)).sum())
+
+
+def code_arrays(encoding: Encoding) -> Iterator[np.ndarray]:
+    if isinstance(encoding, Sparse):
+        yield encoding.mask
+        yield from code_arrays(encoding.values)
+    elif isinstance(encoding, Codebook):
+        yield encoding.indices
+    elif isinstance(encoding, GroupedIntegers):
+        yield encoding.codes
+
+
 @pytest.mark.parametrize(
-    ("steps", "bits"),
+    ("steps", "bits", "other_bits"),
     [
-        ([{"magnitude": {"sparsity": 0.5}}], 1 + 16),
-        ([{"magnitude": {"sparsity": 0.5}}, {"kmeans": {"n_centroids": 16, "scope": "layers"}}], 1 + 2),
-        ([{"kmeans": {"n_centroids": 16, "scope": "layers"}}], 4),
-        ([{"kmeans": {"n_centroids": 64, "scope": "layers"}}], 6),
-        ([{"rtn": {"bits": 4, "group_size": 128, "scope": "layers"}}], 4 + 16 / 128),
-        ([{"rtn": {"bits": 3, "group_size": 32, "symmetric": False, "scope": "layers"}}], 3 + 16 / 32 + 3 / 32),
-        ([{"int8_weight_only": {"scope": "layers"}}], 8 + 32 / 384),
+        ([{"magnitude": {"sparsity": 0.5}}], 1, 16),
+        ([{"magnitude": {"sparsity": 0.5}}, {"kmeans": {"n_centroids": 16, "scope": "layers"}}], 1 + 2, 0),
+        ([{"kmeans": {"n_centroids": 16, "scope": "layers"}}], 4, 0),
+        ([{"kmeans": {"n_centroids": 64, "scope": "layers"}}], 6, 0),
+        ([{"rtn": {"bits": 4, "group_size": 128, "scope": "layers"}}], 4, 16 / 128),
+        ([{"rtn": {"bits": 3, "group_size": 32, "scope": "layers"}}], 3, 16 / 32),
+        ([{"int8_weight_only": {"scope": "layers"}}], 8, 32 / 384),
     ],
     ids=str,
 )
-def test_a_real_model_shrinks_to_so_many_bits_per_weight(
-    steps: list, bits: float, assets: Path, tmp_path: Path
+def test_a_real_model_takes_the_bits_of_its_codes_less_what_huffman_saves(
+    steps: list, bits: float, other_bits: float, assets: Path, tmp_path: Path
 ) -> None:
     folder = assets / "models" / "minilm-sst2"
     module = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
     n_coded = sum(weight.fact.n_elements for weight in CompressibleModel(module).weights("linear"))
     n_dense = sum(parameter.numel() for parameter in module.parameters()) - n_coded
-    exported(compressed(module, tmp_path, *steps), tmp_path / "out")
+    model = compressed(module, tmp_path, *steps)
+    exported(model, tmp_path / "out")
     size_bytes = sum(file.stat().st_size for file in (tmp_path / "out").iterdir())
-    predicted = n_coded * bits / 8 + n_dense * 4
+    entropy = sum(entropy_bits(codes) for encoding in model.encodings.values() for codes in code_arrays(encoding))
+    other_bytes = n_coded * other_bits / 8 + n_dense * 4
     # What arithmetic leaves out: headers, codebooks, the narrower scales of the wide layers.
-    assert 0 <= (size_bytes - predicted) / predicted < 0.001 or abs(size_bytes - predicted) < 40_000
+    assert 0.98 * entropy / 8 <= size_bytes - other_bytes <= 1.01 * entropy / 8 + 40_000
+    assert size_bytes - other_bytes <= n_coded * bits / 8 + 40_000
 
 
 def test_equal_models_give_equal_bytes(tmp_path: Path) -> None:
@@ -163,6 +186,23 @@ def test_a_damaged_folder_is_told_in_a_sentence(tmp_path: Path) -> None:
     weights = tmp_path / "out" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:500])
     with pytest.raises(ModelError, match="cannot be read"):
+        autocompress.load(tmp_path / "out")
+
+
+def test_a_damaged_stream_of_codes_is_told_in_a_sentence(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    exported(compressed(bert(), tmp_path, "kmeans"), tmp_path / "out")
+    weights = tmp_path / "out" / "model.safetensors"
+    tensors = load_file(weights)
+    key = json.loads((tmp_path / "out" / "autocompress.json").read_text())["huffman"][0]
+    tensors[key][len(tensors[key]) // 2] ^= 0x10
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="stream is damaged"):
+        autocompress.load(tmp_path / "out")
+    del tensors[key]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="is missing"):
         autocompress.load(tmp_path / "out")
 
 

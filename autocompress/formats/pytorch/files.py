@@ -6,7 +6,8 @@
 | ``config.json``, ``generation_config.json`` | of a Hugging Face model, as its own library writes them |
 | ``autocompress.json`` | how to decode the parts, and whether the model's code is in a task file |
 
-``autocompress.json`` is there only when needed: a folder without it is a plain Hugging Face folder.
+Packed codes are Huffman-coded where that makes them smaller; ``autocompress.json`` lists which.
+It is there only when needed: a folder without it is a plain Hugging Face folder.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from autocompress import registry
+from autocompress.encodings import ByteArray, huffman_coded, huffman_decoded
 from autocompress.errors import ModelError, Unsupported
 from autocompress.model_state import fill, float_dtype, pack_encodings, unpack_encodings
 
@@ -30,7 +35,7 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
 MANIFEST_FILE = "autocompress.json"
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 OWN_TASK = "own"
 
 
@@ -50,7 +55,8 @@ def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
         _write_config(module, folder)
     parts, headers = pack_encodings(model.encodings)
     tensors = {name: tensor for name, tensor in _stored_tensors(module).items() if name not in headers}
-    tensors |= {name: torch.from_numpy(part.copy()) for name, part in parts.items()}
+    streams = _huffman_streams(parts)
+    tensors |= {name: torch.from_numpy(part.copy()) for name, part in (parts | streams).items()}
     # One metadata key: safetensors writes several in random order.
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     dtype = float_dtype(module)
@@ -62,6 +68,7 @@ def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
             "task": task,
             "dtype": dtype,
             "encodings": {name: _entry(weights[name], header) for name, header in headers.items()},
+            "huffman": sorted(streams),
         }
         text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
         (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
@@ -125,6 +132,12 @@ def _write_config(module: Any, folder: Path) -> None:
         (folder / GENERATION_FILE).write_text(module.generation_config.to_json_string(), encoding="utf-8")
 
 
+def _huffman_streams(parts: Mapping[str, npt.NDArray[Any]]) -> dict[str, ByteArray]:
+    """The Huffman-coded form of those parts that it makes smaller."""
+    streams = {name: huffman_coded(part) for name, part in parts.items() if part.dtype == np.uint8}
+    return {name: stream for name, stream in streams.items() if stream is not None}
+
+
 def _entry(weight: Weight, header: dict[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = {"encoding": header, "shape": list(weight.parameter.shape)}
     return {**entry, "transposed": True} if weight.transposed else entry
@@ -158,6 +171,10 @@ def _decode(tensors: dict[str, Tensor], manifest: dict[str, Any]) -> dict[str, T
     packed = {key: tensor for key, tensor in tensors.items() if any(key.startswith(f"{name}.") for name in entries)}
     dense = {key: tensor for key, tensor in tensors.items() if key not in packed}
     arrays = {key: tensor.numpy() for key, tensor in packed.items()}
+    for key in manifest.get("huffman", []):
+        if key not in arrays:
+            raise ValueError(f"the part {key} is missing")
+        arrays[key] = huffman_decoded(arrays[key])
     encodings = unpack_encodings(arrays, {name: entry["encoding"] for name, entry in entries.items()})
     for name, entry in entries.items():
         matrix = torch.from_numpy(encodings[name].decode()).to(dtype)
