@@ -13,6 +13,7 @@ import numpy.typing as npt
 from autocompress.encodings import Encoding
 from autocompress.errors import ModelError, Unsupported
 from autocompress.facts import ModelFacts, WeightFact, WeightKind, WeightScope
+from autocompress.structure import Structure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -78,6 +79,7 @@ class CompressibleModel:
         module: the model; its parameters always hold the decoded values, so that any runtime can run it.
         encodings: parameter name to its stored form; a parameter that is missing here is stored dense.
         overrides: fields of the model's configuration that a structural step changed.
+        structure: what structural steps changed that the configuration cannot express.
         precision: what the runtime computes in.
         activation_step: the step whose int8 kernels the format must use, if any (activations belong to the format).
     """
@@ -85,6 +87,7 @@ class CompressibleModel:
     module: nn.Module
     encodings: dict[str, Encoding] = field(default_factory=dict)
     overrides: dict[str, int] = field(default_factory=dict)
+    structure: Structure = field(default_factory=Structure)
     precision: Precision = "float32"
     activation_step: Step | None = None
 

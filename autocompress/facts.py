@@ -37,7 +37,10 @@ class ModelFacts(Frozen):
     """Shape of a model.
 
     ``feed_forward_width`` is the one width that all feed-forward blocks share, where the model's configuration can
-    express a narrower one; None where it cannot. ``dtype`` is that of the stored weights.
+    express a narrower one; None where it cannot. ``layer_counts`` are the repeated layers of the parts ``encoder`` and
+    ``decoder``, or ``model`` where there is one stack; empty where no configuration can express fewer.
+    ``head_groups`` are the attention heads of a block that can be dropped one by one (query heads that share keys and
+    values count as one), the fewest of any block. ``dtype`` is that of the stored weights.
     """
 
     architecture: str
@@ -45,6 +48,8 @@ class ModelFacts(Frozen):
     n_parameters: int
     weights: tuple[WeightFact, ...]
     feed_forward_width: int | None = None
+    layer_counts: dict[str, int] = {}
+    head_groups: int | None = None
     dtype: str = "float32"
 
     def of_kind(self, *kinds: WeightKind) -> tuple[WeightFact, ...]:

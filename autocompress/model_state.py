@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from autocompress.attention_heads import find_attention
 from autocompress.compressible import CompressibleModel
 from autocompress.encodings import Encoding, encoding_from_parts
 from autocompress.errors import ModelError
 from autocompress.facts import ModelFacts
 from autocompress.feed_forward import find_feed_forward
+from autocompress.layer_stacks import find_layer_stacks
 from autocompress.recipe import step_from_plain
+from autocompress.structure import Structure, restructure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,12 +31,15 @@ STATE_FILE = "state.json"
 def facts_of(module: nn.Module, task_name: str) -> ModelFacts:
     """Shape of a model; a parameter that is shared counts once."""
     feed_forward = find_feed_forward(module)
+    attention = find_attention(module)
     return ModelFacts(
         architecture=type(module).__name__,
         task=task_name,
         n_parameters=sum(parameter.numel() for parameter in module.parameters()),
         weights=tuple(weight.fact for weight in CompressibleModel(module).weights()),
         feed_forward_width=feed_forward.width if feed_forward else None,
+        layer_counts={stack.part: len(stack.layers) for stack in find_layer_stacks(module)},
+        head_groups=attention.n_groups if attention else None,
         dtype=float_dtype(module),
     )
 
@@ -108,6 +114,7 @@ def save_state(model: CompressibleModel, folder: Path) -> None:
     state = {
         "encodings": headers,
         "overrides": model.overrides,
+        "structure": model.structure.plain(),
         "precision": model.precision,
         "activation_step": model.activation_step.plain() if model.activation_step else None,
     }
@@ -117,7 +124,8 @@ def save_state(model: CompressibleModel, folder: Path) -> None:
 def restore_state(folder: Path, build: Callable[[Mapping[str, int]], nn.Module]) -> CompressibleModel:
     """The model that `save_state` kept.
 
-    ``build`` takes the overridden configuration fields and gives a module of the right structure, whatever its values.
+    ``build`` takes the overridden configuration fields and gives a module of the structure that they say, whatever its
+    values.
 
     Raises:
         ModelError: the module that ``build`` gave is of another structure.
@@ -126,13 +134,16 @@ def restore_state(folder: Path, build: Callable[[Mapping[str, int]], nn.Module])
     from safetensors.torch import load_file
 
     state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+    structure = Structure.read(state["structure"], str(folder / STATE_FILE))
     module = build(state["overrides"]).eval()
+    restructure(module, structure)
     fill(module, load_file(folder / TENSORS_FILE))
     step = state["activation_step"]
     return CompressibleModel(
         module=module,
         encodings=unpack_encodings(load_arrays(folder / ENCODINGS_FILE), state["encodings"]),
         overrides=state["overrides"],
+        structure=structure,
         precision=state["precision"],
         activation_step=step_from_plain(step, "activation_step") if step else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -43,6 +44,13 @@ class FfnWidth(Step, tag="ffn_width"):
             return "the model's configuration has no single feed-forward width that could be made smaller"
         if self.width_for(width) >= width:
             return f"keep {self.keep} of {width} neurons, in multiples of {self.multiple}, drops none"
+        return None
+
+    def refuses_after(self, earlier: Sequence[Step], facts: ModelFacts) -> str | None:
+        """See `Step.refuses_after`."""
+        del facts
+        if any(step.tag == "low_rank" for step in earlier):
+            return "neurons cannot be told apart in the factors that low_rank leaves; put ffn_width before low_rank"
         return None
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:

@@ -4,7 +4,7 @@
 |---|---|
 | ``model.safetensors`` | dense tensors under their names; of a coded weight ``NAME.PART`` for each packed part |
 | ``config.json``, ``generation_config.json`` | of a Hugging Face model, as its own library writes them |
-| ``autocompress.json`` | how to decode the parts, and whether the model's code is in a task file |
+| ``autocompress.json`` | how to decode the parts, the shapes that no configuration says, if a task file has the code |
 
 Packed codes are Huffman-coded where that makes them smaller; ``autocompress.json`` lists which.
 It is there only when needed: a folder without it is a plain Hugging Face folder.
@@ -24,6 +24,7 @@ from autocompress import registry
 from autocompress.encodings import ByteArray, huffman_coded, huffman_decoded
 from autocompress.errors import ModelError, Unsupported
 from autocompress.model_state import fill, float_dtype, pack_encodings, unpack_encodings
+from autocompress.structure import Structure, restructure
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -51,16 +52,16 @@ def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
     module = model.module
     is_own = task == OWN_TASK
     if not is_own:
-        _require_known_architecture(module)
-        _write_config(module, folder)
+        require_known_architecture(module)
+        write_config(module, folder, {"dtype": float_dtype(module)})
     parts, headers = pack_encodings(model.encodings)
-    tensors = {name: tensor for name, tensor in _stored_tensors(module).items() if name not in headers}
+    tensors = {name: tensor for name, tensor in stored_tensors(module).items() if name not in headers}
     streams = _huffman_streams(parts)
     tensors |= {name: torch.from_numpy(part.copy()) for name, part in (parts | streams).items()}
     # One metadata key: safetensors writes several in random order.
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     dtype = float_dtype(module)
-    if headers or is_own:
+    if headers or is_own or not model.structure.is_empty:
         weights = {weight.name: weight for weight in model.weights()}
         manifest = {
             "version": MANIFEST_VERSION,
@@ -69,6 +70,7 @@ def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
             "dtype": dtype,
             "encodings": {name: _entry(weights[name], header) for name, header in headers.items()},
             "huffman": sorted(streams),
+            **({} if model.structure.is_empty else {"structure": model.structure.plain()}),
         }
         text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
         (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
@@ -94,11 +96,15 @@ def read_module(folder: Path, model: ModelSpec | None = None) -> nn.Module:
         tensors = _decode(tensors, manifest)
     except (OSError, SafetensorError, ValueError) as problem:
         raise ModelError(f"the weights cannot be read: {problem}", where=str(folder / WEIGHTS_FILE)) from None
-    module = _own(folder, model, tensors) if manifest.get("task") == OWN_TASK else _hugging_face(folder, tensors)
+    structure = Structure.read(manifest.get("structure", {}), str(folder / MANIFEST_FILE))
+    if manifest.get("task") == OWN_TASK:
+        module = _own(folder, model, structure, tensors)
+    else:
+        module = module_of(read_config(folder), folder, structure, tensors)
     return module.eval().requires_grad_(False)
 
 
-def _stored_tensors(module: nn.Module) -> dict[str, Tensor]:
+def stored_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and persistent buffers on the CPU, shared ones under the first of their names only."""
     import torch
 
@@ -112,7 +118,12 @@ def _stored_tensors(module: nn.Module) -> dict[str, Tensor]:
     return stored
 
 
-def _require_known_architecture(module: nn.Module) -> None:
+def require_known_architecture(module: nn.Module) -> None:
+    """Check that a folder's configuration is enough to build the module again.
+
+    Raises:
+        Unsupported: the module's code is not part of transformers.
+    """
     import transformers
 
     name = type(module).__name__
@@ -123,9 +134,10 @@ def _require_known_architecture(module: nn.Module) -> None:
         )
 
 
-def _write_config(module: Any, folder: Path) -> None:
+def write_config(module: Any, folder: Path, fields: Mapping[str, Any]) -> None:
+    """Write the configuration of a module of transformers, with these fields in it, and its generation settings."""
     config = json.loads(module.config.to_json_string())
-    config |= {"architectures": [type(module).__name__], "dtype": float_dtype(module)}
+    config |= {"architectures": [type(module).__name__], **fields}
     config.pop("torch_dtype", None)  # what older versions called dtype
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
     if module.can_generate() and module.generation_config is not None:
@@ -183,14 +195,28 @@ def _decode(tensors: dict[str, Tensor], manifest: dict[str, Any]) -> dict[str, T
     return dense
 
 
-def _hugging_face(folder: Path, tensors: dict[str, Tensor]) -> nn.Module:
-    """A model of transformers with these weights; its configuration names the architecture, no other code is run."""
+def read_config(folder: Path) -> Any:
+    """The configuration that `write_config` wrote.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
     import transformers
 
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as problem:
         raise ModelError(f"the configuration cannot be read: {problem}", where=str(folder / CONFIG_FILE)) from None
+
+
+def module_of(config: Any, folder: Path, structure: Structure, tensors: dict[str, Tensor]) -> nn.Module:
+    """A model of transformers with these weights; its configuration names the architecture, no other code is run.
+
+    Raises:
+        ModelError: the architecture is unknown, or the weights do not fit it.
+    """
+    import transformers
+
     architecture = (config.architectures or [""])[0]
     kind: Any = getattr(transformers, architecture, None)
     known = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)
@@ -199,17 +225,23 @@ def _hugging_face(folder: Path, tensors: dict[str, Tensor]) -> nn.Module:
             f"the architecture {architecture!r} is not part of transformers {transformers.__version__}",
             where=str(folder / CONFIG_FILE),
         )
-    module, report = kind.from_pretrained(
-        None, config=config, state_dict=tensors, dtype=config.dtype, output_loading_info=True
-    )
-    if report["missing_keys"]:
-        raise ModelError(f"the weight {sorted(report['missing_keys'])[0]} is missing", where=str(folder / WEIGHTS_FILE))
+    if structure.is_empty:
+        module, report = kind.from_pretrained(
+            None, config=config, state_dict=tensors, dtype=config.dtype, output_loading_info=True
+        )
+        missing = sorted(report["missing_keys"])
+        if missing:
+            raise ModelError(f"the weight {missing[0]} is missing", where=str(folder / WEIGHTS_FILE))
+    else:
+        module = kind(config)
+        restructure(module, structure)
+        fill(module, tensors)
     if (folder / GENERATION_FILE).exists():
         module.generation_config = transformers.GenerationConfig.from_pretrained(folder)
     return module  # type: ignore[no-any-return]
 
 
-def _own(folder: Path, model: ModelSpec | None, tensors: dict[str, Tensor]) -> nn.Module:
+def _own(folder: Path, model: ModelSpec | None, structure: Structure, tensors: dict[str, Tensor]) -> nn.Module:
     """A module from its task file, with these weights."""
     if model is None or model.task_file is None:
         raise ModelError(
@@ -218,5 +250,6 @@ def _own(folder: Path, model: ModelSpec | None, tensors: dict[str, Tensor]) -> n
             remedy="Name the file (task_file=… or --task-file); it is run.",
         )
     module: nn.Module = registry.load("tasks", OWN_TASK)().load_model(model)
+    restructure(module, structure)
     fill(module, tensors)
     return module
