@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -121,6 +121,15 @@ def observe(
             for weight, layer, inputs in _pass(module, led, call, device):
                 found[weight.name].add(input_rows(layer, inputs))
     return {name: statistics for name, statistics in found.items() if statistics.n_rows}
+
+
+def sharing_inputs(weights: Iterable[Weight], found: Mapping[str, InputStatistics]) -> list[list[Weight]]:
+    """Weights that share their statistics together, those that have none alone; ``found`` is from `observe`."""
+    sharing: dict[int | str, list[Weight]] = {}
+    for weight in weights:
+        inputs = found.get(weight.name)
+        sharing.setdefault(weight.name if inputs is None else id(inputs), []).append(weight)
+    return list(sharing.values())
 
 
 def input_rows(layer: nn.Module, inputs: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +99,24 @@ MODELS: dict[str, tuple[Callable[[Overrides], nn.Module], Inputs]] = {
 """Name to how it is built, with overridden configuration fields, and the inputs of one call."""
 
 
-def step_context(module: nn.Module, folder: Path, example: Inputs | None = None, device: str = "cpu") -> StepContext:
-    """A context without calibration data."""
+def token_calls(n_calls: int, n_tokens: int = 8, vocabulary: int = 100) -> list[Inputs]:
+    """Random sentences for the models of text."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(5, vocabulary, (n_calls, 1, n_tokens))
+    return [{"input_ids": call, "attention_mask": np.ones_like(call)} for call in tokens]
+
+
+def step_context(
+    module: nn.Module,
+    folder: Path,
+    example: Inputs | None = None,
+    device: str = "cpu",
+    calibration: Sequence[Inputs] = (),
+) -> StepContext:
+    """A context with as much data as is given."""
     return StepContext(
         facts=facts_of(module, "text-classification"),
-        calibration=list,
+        calibration=lambda: calibration,
         training=list,
         teacher=lambda: module,
         scratch=folder / "scratch",
@@ -117,9 +130,9 @@ def step_context(module: nn.Module, folder: Path, example: Inputs | None = None,
     )
 
 
-def compressed(module: nn.Module, folder: Path, *steps: Any) -> CompressibleModel:
+def compressed(module: nn.Module, folder: Path, *steps: Any, calibration: Sequence[Inputs] = ()) -> CompressibleModel:
     """The module after these steps, written as in a recipe."""
-    context = step_context(module, folder)
+    context = step_context(module, folder, calibration=calibration)
     model = CompressibleModel(module)
     for step in steps_from_plain(steps):
         assert step.refuses(context.facts) is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic_core import PydanticUndefined
-from tiny_models import bert, step_context
+from tiny_models import bert, step_context, token_calls
 
 from autocompress import registry
 from autocompress.compressible import CompressibleModel, NonFiniteWeight
@@ -15,6 +15,7 @@ from autocompress.facts import ModelFacts
 from autocompress.recipe import Phase, Step, When, step_from_plain
 
 TAGS = registry.names("methods")
+CALIBRATION = token_calls(8)
 NO_WEIGHTS = ModelFacts(architecture="Empty", task="any", n_parameters=0, weights=())
 
 
@@ -56,7 +57,7 @@ class TestMethod:
     def test_it_leaves_the_decoded_values_in_place_and_tells_its_progress(self, tag: str, tmp_path: Path) -> None:
         module = bert()
         told: list[tuple[int, int]] = []
-        context = step_context(module, tmp_path)
+        context = step_context(module, tmp_path, calibration=CALIBRATION)
         object.__setattr__(context, "progress", lambda done, total: told.append((done, total)))
         model = CompressibleModel(module)
         self.step(tag).apply(model, context)
@@ -71,7 +72,7 @@ class TestMethod:
         results = []
         for _ in range(2):
             model = CompressibleModel(bert())
-            self.step(tag).apply(model, step_context(model.module, tmp_path))
+            self.step(tag).apply(model, step_context(model.module, tmp_path, calibration=CALIBRATION))
             results.append(model.module.state_dict())
         assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
@@ -79,5 +80,6 @@ class TestMethod:
         module = bert()
         with torch.no_grad():
             module.bert.encoder.layer[0].output.dense.weight[0, 0] = float("inf")
+        context = step_context(module, tmp_path, calibration=CALIBRATION)
         with pytest.raises(NonFiniteWeight, match="inf or nan"):
-            self.step(tag).apply(CompressibleModel(module), step_context(module, tmp_path))
+            self.step(tag).apply(CompressibleModel(module), context)
