@@ -22,6 +22,7 @@ HEAVY_MODULES = (
     "onnx",
     "onnxruntime",
     "onnxruntime.quantization",
+    "openvino",
     "optimum.exporters.onnx",
     "autocompress.trial",
     "autocompress.measure.latency",

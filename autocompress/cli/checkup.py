@@ -87,7 +87,9 @@ def _packages() -> list[Finding]:
             message = f"{found} is outside {requirement.specifier}" + (", which an extra needs" if optional else "")
             findings.append(Finding(requirement.name, state, message, remedy))
     told = ", ".join(
-        f"{name} {found}" for name in ("torch", "transformers", "optuna", "onnxruntime") if (found := _installed(name))
+        f"{name} {found}"
+        for name in ("torch", "transformers", "optuna", "onnxruntime", "openvino")
+        if (found := _installed(name))
     )
     return [*findings, Finding("packages", "ok", told)]
 

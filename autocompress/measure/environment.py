@@ -13,10 +13,12 @@ from autocompress.spec import Device
 
 LIBRARIES = (
     "autocompress",
+    "nncf",
     "numpy",
     "onnx",
     "onnxruntime",
     "onnxruntime-gpu",
+    "openvino",
     "optimum",
     "optimum-onnx",
     "optuna",
