@@ -33,16 +33,12 @@ class AttentionBlock:
     out: nn.Linear
     n_heads: int
     n_groups: int
-
-    @property
-    def head_width(self) -> int:
-        """Features of one head."""
-        return self.query.out_features // self.n_heads
+    head_width: int
 
     @property
     def group_width(self) -> int:
         """Features of all query heads of one group."""
-        return self.query.out_features // self.n_groups
+        return self.n_heads // self.n_groups * self.head_width
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ def find_attention(module: nn.Module) -> Attention | None:
         fits = key.out_features == value.out_features == n_groups * width and out.in_features == query.out_features
         if not fits or not n_groups or n_heads % n_groups:
             return None
-        block = AttentionBlock(owner, query, key, value, out, n_heads, n_groups)
+        block = AttentionBlock(owner, query, key, value, out, n_heads, n_groups, width)
         if _depends_otherwise(block):
             return None
         blocks.append(block)
@@ -91,7 +87,7 @@ def find_attention(module: nn.Module) -> Attention | None:
 def count_attributes(block: AttentionBlock) -> dict[str, int]:
     """The attributes of a block's module that follow from its number of heads, and what each is per head."""
     found = {name: 1 for name in HEAD_COUNTS if _is_size(block.owner, name)}
-    full = block.query.out_features
+    full = block.n_heads * block.head_width
     return found | {name: block.head_width for name in WIDTHS if vars(block.owner).get(name) == full}
 
 

@@ -94,6 +94,6 @@ def _narrow(block: FeedForwardBlock, kept: Tensor) -> None:
 
 
 def _parameter(values: Tensor) -> nn.Parameter:
-    from torch import nn
+    import torch
 
-    return nn.Parameter(values.detach().clone(), requires_grad=False)
+    return torch.nn.Parameter(values.detach().clone(memory_format=torch.contiguous_format), requires_grad=False)

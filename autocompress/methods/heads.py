@@ -134,9 +134,9 @@ def _features(groups: Tensor, width: int) -> Tensor:
 
 
 def _parameter(values: Tensor) -> nn.Parameter:
-    from torch import nn
+    import torch
 
-    return nn.Parameter(values.detach().clone(), requires_grad=False)
+    return torch.nn.Parameter(values.detach().clone(memory_format=torch.contiguous_format), requires_grad=False)
 
 
 def _override(model: CompressibleModel, block: AttentionBlock, n_groups: int) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 SMALLEST_SIDE = 32
 """Layers narrower than this on either side are heads and stems, to which a low rank does much harm."""
-DAMPING = 1e-6
-"""Added to the diagonal of a gram, as a share of its mean, so that inputs that are always zero do no harm."""
+LEAST_EIGENVALUE = 1e-6
+"""Of a gram, as a share of its largest one: sums in float32 know no smaller ones, and inputs may always be zero."""
 
 
 class LowRank(Step, tag="low_rank"):
@@ -28,14 +28,15 @@ class LowRank(Step, tag="low_rank"):
     The weight, shape (out_features, in_features), becomes the product of (out_features, rank) and (rank, in_features),
     the largest rank at which both together have at most the share ``keep`` of its elements. Without activations this is
     the truncated singular value decomposition, which changes the weight least. With ``activation_aware`` it changes the
-    layer's output over the calibration data least: the weight is multiplied by the Cholesky factor of its inputs' gram
-    matrix before the decomposition, and the right factor by its inverse afterwards; later layers see what earlier ones
-    have become.
+    layer's output over the calibration data least: the weight is multiplied by a root of its inputs' gram matrix before
+    the decomposition, and the right factor by its inverse afterwards; later layers see what earlier ones have become.
+    The root is made of eigenvectors, which unlike Cholesky's does not need a gram of full rank.
 
     Layers narrower than 32 on either side, shared weights and weights that their module reads by itself (PyTorch's own
     ``MultiheadAttention``) stay whole.
 
-    Source: Wang et al. 2024, SVD-LLM, arXiv:2403.07378, section 3.1.
+    Source: Wang et al. 2024, SVD-LLM, arXiv:2403.07378, section 3.1 (whitening); Wang et al. 2025, SVD-LLM V2,
+    arXiv:2503.12340, section 3.2 (the root by eigenvectors).
     """
 
     phase = Phase.STRUCTURE
@@ -102,22 +103,23 @@ def factors(matrix: Tensor, rank: int, gram: Tensor | None = None) -> tuple[Tens
     import torch
 
     matrix = matrix.double()
-    whitening = None if gram is None else _whitening(gram.double())
-    u, sizes, v = torch.linalg.svd(matrix if whitening is None else matrix @ whitening, full_matrices=False)
+    if gram is None:
+        u, sizes, v = torch.linalg.svd(matrix, full_matrices=False)
+    else:
+        scales, directions = _root(gram.double())
+        u, sizes, v = torch.linalg.svd(matrix @ directions * scales, full_matrices=False)
+        v = v / scales @ directions.T
     roots = sizes[:rank].sqrt()
-    left, right = u[:, :rank] * roots, roots[:, None] * v[:rank]
-    if whitening is not None:
-        right = torch.linalg.solve_triangular(whitening, right, upper=False, left=False)
-    return left.float(), right.float()
+    return (u[:, :rank] * roots).float(), (roots[:, None] * v[:rank]).float()
 
 
-def _whitening(gram: Tensor) -> Tensor:
-    """The lower Cholesky factor of a gram matrix, made positive definite."""
+def _root(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Roots of a gram's eigenvalues, shape (n,), none of them zero, and its eigenvectors as columns, shape (n, n)."""
     import torch
 
-    damping = DAMPING * gram.diagonal().mean().clamp(min=torch.finfo(gram.dtype).tiny)
-    factor: Tensor = torch.linalg.cholesky(gram + damping * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))
-    return factor
+    values, vectors = torch.linalg.eigh(gram)
+    largest = values[-1] if values[-1] > 0 else torch.ones_like(values[-1])
+    return values.clamp(min=LEAST_EIGENVALUE * largest).sqrt(), vectors
 
 
 def _replace(model: CompressibleModel, weight: Weight, left: Tensor, right: Tensor) -> None:
