@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from autocompress.clustering import CentroidBits, Clusters, cluster
 from autocompress.compressible import CompressibleModel, StepContext, Weight
 from autocompress.encodings import Codebook, Encoding, Sparse
+from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts, WeightScope
 from autocompress.methods.coding import WeightCoding
-from autocompress.recipe import Choice, Phase
+from autocompress.recipe import Choice, Phase, When
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Doubles = npt.NDArray[np.float64]
-
-N_COARSE_BINS = 4096
-N_FINE_BINS = 65536
-N_REFINEMENTS = 2
+LARGEST_FLOAT16 = 65504
 
 
 class KMeans(WeightCoding, tag="kmeans"):
     """Cluster the values of each weight into ``n_centroids`` and store packed indices and the codebook.
 
-    A weight takes ``log2(n_centroids)`` bits, and its codebook four bytes a centroid. Of a pruned weight only the kept
-    values are clustered, so zeros stay zeros at one bit each. ``scope`` is the projections of
-    ``attention`` blocks, all linear and convolution ``layers``, or ``all`` weights, embeddings included (half of a
-    small text model).
+    A weight takes ``log2(n_centroids)`` bits, and its codebook ``codebook_bits`` a centroid; at 8 these are integers
+    with one scale, so that every weight is an integer times its codebook's scale. With ``granularity`` ``group`` each
+    run of ``rows_per_group`` output channels has a codebook of its own. Of a pruned weight only the kept values are
+    clustered (a group is then as many of them as so many rows hold on average), so zeros stay zeros at one bit each.
+    ``scope`` is the projections of ``attention`` blocks, all linear and convolution ``layers``, or ``all`` weights,
+    embeddings included (half of a small text model).
 
     Source: Han et al. 2016, Deep Compression, arXiv:1510.00149, section 3; the optimal clustering is Wang & Song 2011,
     Ckmeans.1d.dp, The R Journal 3/2, on a histogram.
@@ -39,8 +40,11 @@ class KMeans(WeightCoding, tag="kmeans"):
     phase = Phase.CLUSTER
     summary = "Cluster each weight's values and store packed indices into a codebook"
 
-    n_centroids: Annotated[int, Field(ge=2, le=256), Choice(8, 16, 32, 64, 256)] = 16
+    n_centroids: Annotated[int, Field(ge=2, le=256), Choice(4, 8, 16, 32, 64, 256)] = 16
     scope: Annotated[WeightScope, Choice("attention", "layers", "all")] = "all"
+    granularity: Annotated[Literal["tensor", "group"], Choice("tensor", "group")] = "tensor"
+    rows_per_group: Annotated[int, Field(ge=1, le=65536), Choice(8, 32), When("granularity", "group")] = 32
+    codebook_bits: Annotated[CentroidBits, Choice(8, 32)] = 32
 
     def refuses(self, facts: ModelFacts) -> str | None:
         """See `Step.refuses`."""
@@ -55,79 +59,44 @@ class KMeans(WeightCoding, tag="kmeans"):
 
         Raises:
             NonFiniteWeight: a weight holds inf or nan; the message names the parameter.
+            Unsupported: a weight is beyond the largest value of float16, in which its centroids are to be stored.
         """
         weights = self.uncoded(model)
         for index, weight in enumerate(weights):
             matrix = weight.matrix.to(context.device)
             pruned = model.encodings.get(weight.name)
             mask = _mask(pruned, matrix)
-            values = matrix.reshape(1, -1) if mask is None else matrix[mask].reshape(1, -1)
+            values = matrix.flatten() if mask is None else matrix[mask]
             if values.numel() > self.n_centroids:
-                model.encode(weight, self._encode(weight, values, pruned))
+                model.encode(weight, self._encoding(weight, values, pruned))
             context.progress(index + 1, len(weights))
 
-    def _encode(self, weight: Weight, values: Tensor, pruned: Encoding | None) -> Encoding:
-        """Cluster ``values``, shape (1, n)."""
-        assigned, book = cluster(values, self.n_centroids)
-        indices = assigned.cpu().numpy()
-        if isinstance(pruned, Sparse):
-            return Sparse(pruned.mask, Codebook(indices, book[None]))
-        fact = weight.fact
-        return Codebook(indices.reshape(fact.out_features, fact.in_features), book[None])
+    def _encoding(self, weight: Weight, values: Tensor, pruned: Encoding | None) -> Encoding:
+        """Cluster the values, shape (n,), in row order."""
+        import torch
+
+        if self.codebook_bits == 16 and float(values.abs().max()) > LARGEST_FLOAT16:
+            raise Unsupported(
+                f"the weight {weight.name} is beyond the largest value of float16", remedy="Set codebook_bits to 32."
+            )
+        n_rows, n_columns = weight.fact.out_features, weight.fact.in_features
+        is_whole = self.granularity == "tensor" or self.rows_per_group >= n_rows
+        group_size = None if is_whole else -(-values.numel() * self.rows_per_group // n_rows)
+        shape = (1, values.numel()) if isinstance(pruned, Sparse) else (n_rows, n_columns)
+        groups = torch.split(values, group_size or values.numel())
+        clusters = [cluster(group, self.n_centroids, self.codebook_bits) for group in groups]
+        book = _codebook(clusters, shape, group_size)
+        return Sparse(pruned.mask, book) if isinstance(pruned, Sparse) else book
 
 
-def cluster(values: Tensor, n_centroids: int) -> tuple[Tensor, npt.NDArray[np.float32]]:
-    """The index of each value's centroid (uint8, the shape of ``values``), and the ascending centroids.
-
-    Least squares: the clustering is optimal on a coarse histogram, and Lloyd's iterations on a fine one make good what
-    the coarse bins blurred. There are fewer than ``n_centroids`` centroids where fewer values are distinct.
-    """
-    import torch
-
-    low, high = values.min(), values.max()
-    bin_width = torch.clamp((high - low) / (N_FINE_BINS - 1), min=torch.finfo(torch.float32).tiny)
-    bins = ((values - low) / bin_width).round_().int()
-    flat = bins.flatten()
-    # float64: a sum of millions of float32 values would lose digits. On the CPU: a GPU adds in an order left to chance.
-    counts = torch.bincount(flat, minlength=N_FINE_BINS).double().cpu().numpy()
-    sums = torch.bincount(flat.cpu(), weights=values.flatten().double().cpu(), minlength=N_FINE_BINS).numpy()
-    filled = counts > 0
-    points, weights = sums[filled] / counts[filled], counts[filled]
-    centroids = _optimal_centroids(*_coarsened(sums, counts), n_centroids)
-    for _ in range(N_REFINEMENTS):
-        centroids = _cluster_means(points, weights, _nearest(points, centroids))
-    index_of_bin = np.zeros(N_FINE_BINS, np.uint8)
-    index_of_bin[filled] = _nearest(points, centroids)
-    return torch.from_numpy(index_of_bin).to(values.device)[bins], centroids.astype(np.float32)
-
-
-def _coarsened(sums: Doubles, counts: Doubles) -> tuple[Doubles, Doubles]:
-    """Means and weights of the filled coarse bins; all fine ones where they are few enough."""
-    if np.count_nonzero(counts) > N_COARSE_BINS:
-        sums, counts = (array.reshape(N_COARSE_BINS, -1).sum(axis=1) for array in (sums, counts))
-    filled = counts > 0
-    return sums[filled] / counts[filled], counts[filled]
-
-
-def _optimal_centroids(points: Doubles, weights: Doubles, n_centroids: int) -> Doubles:
-    """The exact optimum for weighted points in ascending order."""
-    if len(points) <= n_centroids:
-        return points
-    import ckwrap
-
-    return _cluster_means(points, weights, np.asarray(ckwrap.ckmeans(points, n_centroids, weights=weights).labels))
-
-
-def _cluster_means(points: Doubles, weights: Doubles, labels: npt.NDArray[np.intp]) -> Doubles:
-    """The weighted mean of each cluster, ascending; a cluster without points goes."""
-    totals = np.bincount(labels, weights=weights)
-    sums = np.bincount(labels, weights=weights * points)
-    return np.sort(sums[totals > 0] / totals[totals > 0])
-
-
-def _nearest(points: Doubles, centroids: Doubles) -> npt.NDArray[np.intp]:
-    """Index of the nearest of the ascending centroids for each point."""
-    return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, points)
+def _codebook(clusters: Sequence[Clusters], shape: tuple[int, int], group_size: int | None) -> Codebook:
+    """The clusters of all groups together; a group with fewer centroids repeats its last one."""
+    n_centroids = max(len(group.centroids) for group in clusters)
+    centroids = [np.pad(group.centroids, (0, n_centroids - len(group.centroids)), "edge") for group in clusters]
+    scales = [group.scale for group in clusters if group.scale is not None]
+    indices = np.concatenate([group.indices.cpu().numpy() for group in clusters])
+    stored: npt.NDArray[Any] | None = np.array(scales, np.float32) if scales else None
+    return Codebook(indices.reshape(shape), np.stack(centroids), group_size, stored)
 
 
 def _mask(encoding: Encoding | None, matrix: Tensor) -> Tensor | None:
