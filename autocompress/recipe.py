@@ -79,14 +79,24 @@ class Step(Frozen):
     phase: ClassVar[Phase]
     summary: ClassVar[str]
     needs_calibration: ClassVar[bool] = False
-    """Whether `apply` calls ``context.calibration``: its result then depends on that part of the data."""
+    """Whether `apply` may call ``context.calibration``: its result then depends on that part of the data."""
     needs_training: ClassVar[bool] = False
-    """Whether `apply` trains, by ``context.training``: its result then depends on the training rows."""
+    """Whether `apply` may call ``context.training``: its result then depends on the training rows."""
 
     def __init_subclass__(cls, tag: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if tag is not None:
             cls.tag = tag
+
+    @property
+    def reads_calibration(self) -> bool:
+        """Whether `apply` calls ``context.calibration`` with the knobs as they are."""
+        return self.needs_calibration
+
+    @property
+    def reads_training(self) -> bool:
+        """Whether `apply` calls ``context.training`` with the knobs as they are."""
+        return self.needs_training
 
     def refuses(self, facts: ModelFacts) -> str | None:
         """Why this step cannot be done on such a model, or None. Reads shapes only; nothing is computed."""

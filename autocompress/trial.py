@@ -240,8 +240,8 @@ def _is_original(recipe: Recipe) -> bool:
 
 
 def _prefix_key(job: BuildJob, steps: tuple[Step, ...]) -> str:
-    calibrated = any(step.needs_calibration for step in steps)
-    trained = any(step.needs_training for step in steps)
+    calibrated = any(step.reads_calibration for step in steps)
+    trained = any(step.reads_training for step in steps)
     return StageCache.key(
         job.prepared.model_key,
         job.workspace.task,

@@ -41,11 +41,17 @@ class Channels(Step, tag="channels"):
 
     phase = Phase.STRUCTURE
     summary = "Drop the least important channels of convolutions"
+    needs_calibration = True
     needs_training = True
 
     keep: Annotated[float, Field(gt=0, lt=1), Range(0.3, 0.9, 0.1)] = 0.7
     importance: Annotated[Literal["magnitude", "taylor"], Choice("magnitude", "taylor")] = "magnitude"
     multiple: Annotated[int, Field(ge=1, le=256)] = 4
+
+    @property
+    def reads_training(self) -> bool:
+        """See `Step.reads_training`."""
+        return self.importance == "taylor"
 
     def count_for(self, count: int) -> int:
         """How many channels stay of so many."""

@@ -38,6 +38,11 @@ class Heads(Step, tag="heads"):
     keep: Annotated[float, Field(gt=0, lt=1), Choice(0.34, 0.5, 0.67, 0.84)] = 0.67
     importance: Annotated[Literal["magnitude", "taylor"], Choice("magnitude", "taylor")] = "magnitude"
 
+    @property
+    def reads_training(self) -> bool:
+        """See `Step.reads_training`."""
+        return self.importance == "taylor"
+
     def count_for(self, count: int) -> int:
         """How many heads, or groups of them, stay of so many."""
         return max(1, int(count * self.keep + 0.5))

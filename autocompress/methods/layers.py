@@ -41,6 +41,11 @@ class Layers(Step, tag="layers"):
     strategy: Annotated[Literal["even", "last", "influence"], Choice("even", "last", "influence")] = "influence"
     part: Annotated[Literal["all", "encoder", "decoder"], Choice("all", "encoder", "decoder")] = "all"
 
+    @property
+    def reads_calibration(self) -> bool:
+        """See `Step.reads_calibration`."""
+        return self.strategy == "influence"
+
     def count_for(self, count: int) -> int:
         """How many layers stay of so many."""
         return max(1, int(count * self.keep + 0.5))

@@ -47,6 +47,11 @@ class LowRank(Step, tag="low_rank"):
     activation_aware: Annotated[bool, Choice(True, False)] = True
     scope: Annotated[Literal["attention", "layers"], Choice("attention", "layers")] = "layers"
 
+    @property
+    def reads_calibration(self) -> bool:
+        """See `Step.reads_calibration`."""
+        return self.activation_aware
+
     def rank_for(self, fact: WeightFact) -> int:
         """The rank for a weight; 0 where it stays whole."""
         if min(fact.out_features, fact.in_features) < SMALLEST_SIDE:

@@ -43,7 +43,7 @@ class Applied:
 
 def needs_data(document: RecipeFile) -> bool:
     """Whether a step looks at data."""
-    return any(step.needs_calibration or step.needs_training for step in document.steps)
+    return any(step.reads_calibration or step.reads_training for step in document.steps)
 
 
 def bench_for(
@@ -109,7 +109,7 @@ def apply_recipe(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("is in the way", where=str(folder), remedy="Choose an empty or new folder with -o.")
     if needs_data(document) and data is None and registry.load("tasks", document.model.task).needs_data:
-        needy = ", ".join(step.tag for step in document.steps if step.needs_calibration or step.needs_training)
+        needy = ", ".join(step.tag for step in document.steps if step.reads_calibration or step.reads_training)
         raise RecipeError(f"{needy} needs data to calibrate with or to train on", remedy="Give it with --data PATH.")
     building = folder.absolute().with_name(f".{folder.name}.building")
     with bench_for(document, model, data if needs_data(document) else None, device, threads, on_progress) as bench:

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic_core import PydanticUndefined
-from tiny_models import bert, step_context, token_calls
+from tiny_models import MODELS, bert, resnet, step_context, token_calls
+from torch import nn
 
 from autocompress import registry
-from autocompress.compressible import CompressibleModel, NonFiniteWeight
+from autocompress.compressible import CompressibleModel, NonFiniteWeight, StepContext
 from autocompress.facts import ModelFacts
+from autocompress.model_state import facts_of
 from autocompress.recipe import Phase, Step, When, step_from_plain
 
 TAGS = registry.names("methods")
@@ -24,9 +26,18 @@ class TestMethod:
     """The contract of a `Step`; a new method is under it as soon as its entry point is installed."""
 
     def step(self, tag: str) -> Step:
-        """The method with all defaults, its groups as narrow as the test's model is."""
+        """The method with all defaults, its groups as narrow as the test's model is, its training short."""
         kind: type[Step] = registry.load("methods", tag)
-        return kind(group_size=32) if "group_size" in kind.model_fields else kind()
+        small = {"group_size": 32, "steps": 6}
+        return kind.model_validate({name: value for name, value in small.items() if name in kind.model_fields})
+
+    def model(self, tag: str, folder: Path) -> tuple[CompressibleModel, StepContext]:
+        """A small BERT, or a small ResNet for methods that refuse it."""
+        module: nn.Module = bert()
+        calls = CALIBRATION
+        if self.step(tag).refuses(facts_of(module, "any")):
+            module, calls = resnet(), [MODELS["resnet"][1]]
+        return CompressibleModel(module), step_context(module, folder, calibration=calls)
 
     def test_it_is_named_as_its_entry_point_and_described(self, tag: str) -> None:
         kind: type[Step] = registry.load("methods", tag)
@@ -55,11 +66,9 @@ class TestMethod:
         assert tag in ("fp16", "bf16") or self.step(tag).refuses(NO_WEIGHTS)
 
     def test_it_leaves_the_decoded_values_in_place_and_tells_its_progress(self, tag: str, tmp_path: Path) -> None:
-        module = bert()
+        model, context = self.model(tag, tmp_path)
         told: list[tuple[int, int]] = []
-        context = step_context(module, tmp_path, calibration=CALIBRATION)
         object.__setattr__(context, "progress", lambda done, total: told.append((done, total)))
-        model = CompressibleModel(module)
         self.step(tag).apply(model, context)
         assert told[-1][0] == told[-1][1] > 0
         for weight in model.weights():
@@ -71,15 +80,14 @@ class TestMethod:
     def test_the_same_model_gives_the_same_result(self, tag: str, tmp_path: Path) -> None:
         results = []
         for _ in range(2):
-            model = CompressibleModel(bert())
-            self.step(tag).apply(model, step_context(model.module, tmp_path, calibration=CALIBRATION))
+            model, context = self.model(tag, tmp_path)
+            self.step(tag).apply(model, context)
             results.append(model.module.state_dict())
         assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
     def test_a_weight_that_is_not_finite_is_refused(self, tag: str, tmp_path: Path) -> None:
-        module = bert()
+        model, context = self.model(tag, tmp_path)
         with torch.no_grad():
-            module.bert.encoder.layer[0].output.dense.weight[0, 0] = float("inf")
-        context = step_context(module, tmp_path, calibration=CALIBRATION)
+            list(model.weights("linear", "convolution"))[5].parameter[0, 0] = float("inf")
         with pytest.raises(NonFiniteWeight, match="inf or nan"):
-            self.step(tag).apply(CompressibleModel(module), context)
+            self.step(tag).apply(model, context)
