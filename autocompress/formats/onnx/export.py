@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,14 @@ from autocompress.errors import Unsupported
 from autocompress.formats.onnx.exporter import GENERATING_TASKS, generation_settings
 from autocompress.formats.onnx.graph_editor import GraphEditor
 from autocompress.formats.onnx.half_precision import to_float16
-from autocompress.formats.onnx.int8_dynamic import quantize_dynamic, quantize_storage
+from autocompress.formats.onnx.int8_dynamic import quantize_dynamic
 from autocompress.formats.onnx.int8_static import quantize_static
+from autocompress.formats.onnx.integer_storage import CodedWeight, coded_weights
 from autocompress.formats.onnx.packing import write_weight
-from autocompress.formats.onnx.template import Template, float_template, matrix_of
+from autocompress.formats.onnx.template import Place, Template, float_template, matrix_of
 
 if TYPE_CHECKING:
-    from autocompress.compressible import CompressibleModel, StepContext
+    from autocompress.compressible import CompressibleModel, StepContext, Weight
     from autocompress.recipe import Step
 
 
@@ -29,10 +31,10 @@ def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     words: dict[str, None] = {}
     for source in sorted(template.folder.glob("*.onnx")):
-        editor, kernels = _with_weights(model, template, source)
-        if model.activation_step is not None:
-            editor, kernel = _with_integer_kernels(editor, model.activation_step, context)
-            kernels = [kernel]
+        if model.activation_step is None:
+            editor, kernels = _with_weights(model, template, source)
+        else:
+            editor, kernels = _with_integer_kernels(model, template, source, model.activation_step, context)
         words |= dict.fromkeys(kernels)
         editor.save(folder / source.name)
     if context.task in GENERATING_TASKS:
@@ -47,27 +49,38 @@ def _with_weights(model: CompressibleModel, template: Template, source: Path) ->
     if model.precision == "float16":
         proto = to_float16(proto)
     editor = GraphEditor(proto)
-    # Integer kernels make their own codes from the decoded values, so nothing is packed before them.
-    encodings = {} if model.activation_step is not None else model.encodings
     packed: dict[str, None] = {}
     plain: dict[str, None] = {}
-    for weight in model.weights():
-        places = [place for place in template.places.get(weight.name, ()) if place.graph == source.name]
-        if places:
-            encoding = encodings.get(weight.name) or Dense(matrix_of(weight))
-            words = write_weight(editor, encoding, places, weight.name)
-            (plain if isinstance(encoding, Dense) else packed)[words] = None
+    for weight, places in _placed(model, template, source):
+        encoding = model.encodings.get(weight.name) or Dense(matrix_of(weight))
+        words = write_weight(editor, encoding, places, weight.name)
+        (plain if isinstance(encoding, Dense) else packed)[words] = None
     return editor, list(packed or plain)
 
 
-def _with_integer_kernels(editor: GraphEditor, step: Step, context: StepContext) -> tuple[GraphEditor, str]:
+def _with_integer_kernels(
+    model: CompressibleModel, template: Template, source: Path, step: Step, context: StepContext
+) -> tuple[GraphEditor, list[str]]:
+    """One graph with int8 kernels: codes are made of the decoded values, and stored as an earlier step coded them."""
+    editor = GraphEditor(onnx.load(source))
+    coded: dict[str, CodedWeight] = {}
+    for weight, places in _placed(model, template, source):
+        write_weight(editor, Dense(matrix_of(weight)), places, weight.name)
+        if weight.name in model.encodings:
+            coded |= coded_weights(weight.name, model.encodings[weight.name], places)
     if step.tag == "int8_dynamic":
-        return editor, quantize_dynamic(editor, per_channel=bool(getattr(step, "per_channel", False)))
+        return editor, quantize_dynamic(editor, per_channel=bool(getattr(step, "per_channel", False)), coded=coded)
     if context.task == "speech-seq2seq":
         raise Unsupported(
             "static int8 of an encoder-decoder would need calibrated decoding", remedy="Use int8_dynamic."
         )
     samples = list(context.calibration())[: getattr(step, "n_calibration_samples", None)]
-    quantized = GraphEditor(quantize_static(editor.to_model(), step, samples))
-    quantize_storage(quantized)
-    return quantized, "int8 (static, QDQ with uint8 activations)"
+    return quantize_static(editor, step, samples, coded)
+
+
+def _placed(model: CompressibleModel, template: Template, source: Path) -> Iterator[tuple[Weight, list[Place]]]:
+    """The weights that stand in one graph, with their places there."""
+    for weight in model.weights():
+        places = [place for place in template.places.get(weight.name, ()) if place.graph == source.name]
+        if places:
+            yield weight, places

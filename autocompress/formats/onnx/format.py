@@ -56,8 +56,6 @@ class OnnxFormat(Format):
         if not quantizers:
             return None
         tag = quantizers.pop()
-        if "kmeans" in tags:
-            return f"{tag} stores its own integers, which would undo the codebook of kmeans"
         if tag == "int8_static" and facts.task == "speech-seq2seq":
             return "static int8 of an encoder-decoder would need calibrated decoding; use int8_dynamic"
         if tag == "int8_dynamic" and facts.share("convolution") > MOSTLY:

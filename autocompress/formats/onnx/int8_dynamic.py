@@ -2,47 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper
 
 from autocompress.formats.onnx.graph_editor import GraphEditor, Use, is_linear, is_lookup
+from autocompress.formats.onnx.integer_storage import CodedWeight, IntegerStorage, keep_encodings
 from autocompress.formats.onnx.packing import with_bias
 
 FEWEST_ELEMENTS = 1024
 """Smaller tables are not worth the nodes."""
 LARGEST_CODE = 127
+NONE_CODED: Mapping[str, CodedWeight] = {}
 
 
-def quantize_dynamic(editor: GraphEditor, *, per_channel: bool) -> str:
+def quantize_dynamic(
+    editor: GraphEditor, *, per_channel: bool, coded: Mapping[str, CodedWeight] = NONE_CODED
+) -> list[str]:
     """Give every linear layer int8 weights and int8 arithmetic; embeddings and convolutions int8 storage.
 
     A linear layer's activations are quantized per tensor to uint8 (DynamicQuantizeLinear) and multiplied in integers
     (MatMulInteger). Convolutions compute in float: ONNX Runtime's dynamic integer convolution is slower than that.
 
+    Args:
+        editor: the float graph.
+        per_channel: a scale for each output channel instead of one for the weight.
+        coded: by initializer the weights that an earlier step has coded: they are stored as they are coded, where that
+            is smaller, and become the same integers at load.
+
     Returns:
         In words what computes.
     """
-    quantizer = _DynamicQuantizer(editor, per_channel)
+    kept = keep_encodings(editor, coded)
+    storage = IntegerStorage(editor, coded)
+    quantizer = _DynamicQuantizer(editor, storage, per_channel)
     for name in list(editor.arrays):
         quantizer.quantize(name)
-    return "int8 (dynamic, MatMulInteger)"
+    return ["int8 (dynamic, MatMulInteger)", *storage.words, *kept]
 
 
-def quantize_storage(editor: GraphEditor) -> None:
-    """Store embeddings and convolutions' kernels as int8 with a scale per row; nothing computes in integers."""
-    quantizer = _DynamicQuantizer(editor, per_channel=True)
+def quantize_storage(editor: GraphEditor, coded: Mapping[str, CodedWeight] = NONE_CODED) -> list[str]:
+    """Store embeddings and convolutions' kernels as int8 with a scale per row; nothing computes in integers.
+
+    Those of ``coded`` stay as they are coded, where that is smaller.
+
+    Returns:
+        In words what computes those.
+    """
+    kept = keep_encodings(editor, coded)
+    quantizer = _DynamicQuantizer(editor, IntegerStorage(editor, coded), per_channel=True)
     for name in list(editor.arrays):
         uses = editor.uses(name)
         if not any(is_linear(use, transposed) for use in uses for transposed in (False, True)):
             quantizer.quantize(name)
+    return kept
 
 
 class _DynamicQuantizer:
     """Quantizes initializers one by one; the activations of layers that share an input are quantized once."""
 
-    def __init__(self, editor: GraphEditor, per_channel: bool) -> None:
+    def __init__(self, editor: GraphEditor, storage: IntegerStorage, per_channel: bool) -> None:
         self._editor = editor
+        self._storage = storage
         self._per_channel = per_channel
         self._quantized_inputs: dict[str, tuple[str, str, str]] = {}
 
@@ -69,14 +92,14 @@ class _DynamicQuantizer:
         codes, scales = symmetric_int8(matrix, per_row=self._per_channel or bool(lookups))
         scale = self._editor.put(f"{name}.scale", scales)
         if lookups:
-            stored = self._editor.put(f"{name}.int8", codes)
+            stored = self._storage.put(f"{name}.int8", codes, scale, name)
             multiplied = stored
             if linears:
                 multiplied = self._editor.weight_node("Transpose", [stored], perm=[1, 0])
             for use in lookups:
                 self._lookup(use, stored, scale)
         else:
-            multiplied = self._editor.put(f"{name}.int8", codes.T)
+            multiplied = self._storage.put(f"{name}.int8", codes, scale, name, transposed=True)
         for use in linears:
             self._linear(use, multiplied, scale)
         self._editor.drop(name)
@@ -118,8 +141,8 @@ class _DynamicQuantizer:
         """A convolution's kernel: int8 in the file, float from load on."""
         values = self._editor.array(name)
         codes, scales = symmetric_int8(values.reshape(len(values), -1), per_row=True)
-        stored = self._editor.put(f"{name}.int8", codes.reshape(values.shape))
         scale = self._editor.put(f"{name}.scale", scales.reshape(-1, *[1] * (values.ndim - 1)))
+        stored = self._storage.put(f"{name}.int8", codes, scale, name, shape=values.shape)
         self._editor.drop(name)
         floats = self._editor.weight_node("Cast", [stored], to=TensorProto.FLOAT)
         self._editor.weight_node("Mul", [floats, scale], name)

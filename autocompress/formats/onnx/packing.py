@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import helper
+from onnx import TensorProto, helper
 
 from autocompress.encodings import (
     ByteArray,
@@ -34,26 +34,29 @@ def write_weight(editor: GraphEditor, encoding: Encoding, places: Sequence[Place
     """Put a weight into all its places in one graph, stored once; gives in words what computes it."""
     if isinstance(encoding, Dense):
         return _write_dense(editor, encoding.decode(), places)
-    if isinstance(encoding, GroupedIntegers) and _fits_kernels(editor, encoding, places):
+    if isinstance(encoding, GroupedIntegers) and fits_kernels(editor, encoding, places):
         return _write_for_kernels(editor, encoding, _stored_blobs(editor, encoding, name), places, name)
-    if isinstance(encoding, SparseIntegers) and _fits_kernels(editor, encoding.integers, places):
+    if isinstance(encoding, SparseIntegers) and fits_kernels(editor, encoding.integers, places):
         words = _write_for_kernels(editor, encoding.integers, _sparse_blobs(editor, encoding, name), places, name)
         return f"bit mask and codes of kept values, unpacked at load to {words}"
+    if isinstance(encoding, Codebook) and encoding.group_size is None and _is_looked_up(editor, places):
+        return _write_codebook_lookups(editor, encoding, places, name)
     decoded = WeightDecoder(editor, name).matrix(encoding)
     for place in places:
         _deliver(editor, decoded, place)
-    return f"{_described(encoding)}, float after unpacking at load"
+    return f"{described(encoding)}, float after unpacking at load"
 
 
-def _described(encoding: Encoding) -> str:
+def described(encoding: Encoding) -> str:
+    """What is stored of a weight, in words."""
     if isinstance(encoding, GroupedIntegers):
         return f"int{encoding.bits} weights"
     if isinstance(encoding, Codebook):
         return f"{encoding.bits}-bit codebook indices"
     if isinstance(encoding, Sparse):
-        return f"bit mask and kept values as {_described(encoding.values)}"
+        return f"bit mask and kept values as {described(encoding.values)}"
     if isinstance(encoding, SparseIntegers):
-        return f"bit mask and kept values as {_described(encoding.integers)}"
+        return f"bit mask and kept values as {described(encoding.integers)}"
     return "plain floats"
 
 
@@ -76,7 +79,7 @@ def _write_dense(editor: GraphEditor, matrix: npt.NDArray[np.float32], places: S
     return str(kind)
 
 
-def _fits_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: Sequence[Place]) -> bool:
+def fits_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: Sequence[Place]) -> bool:
     """Whether every reader of the weight can be replaced by a kernel for grouped integers.
 
     A weight with one scale per row is left to be unpacked at load: its activations are meant to stay float.
@@ -159,6 +162,31 @@ def _write_for_kernels(
                 )
         editor.drop(place.initializer)
     return words.get("linear") or words.get("lookup") or "unused"
+
+
+def _is_looked_up(editor: GraphEditor, places: Sequence[Place]) -> bool:
+    """Whether every reader looks up rows of the weight."""
+    uses = [use for place in places for use in editor.uses(place.initializer)]
+    return all(is_lookup(use) for use in uses) and not any(place.transposed or place.row_factors for place in places)
+
+
+def _write_codebook_lookups(editor: GraphEditor, encoding: Codebook, places: Sequence[Place], name: str) -> str:
+    """Look up rows of indices, a byte each from load on, and then their centroids: a quarter of the floats' memory."""
+    decoder = WeightDecoder(editor, name)
+    indices = decoder.codes(encoding.indices, encoding.bits, "indices")
+    kind = editor.arrays[places[0].initializer].data_type
+    centroids = editor.weight_node("Cast", [decoder.centroids(encoding)], to=kind)
+    for place in places:
+        for use in editor.uses(place.initializer):
+            rows = use.node.output[0]
+            nodes = [
+                helper.make_node("Gather", [indices, use.node.input[1]], [f"{rows}.bytes"]),
+                helper.make_node("Cast", [f"{rows}.bytes"], [f"{rows}.indices"], to=TensorProto.INT32),
+                helper.make_node("Gather", [centroids, f"{rows}.indices"], [rows], name=use.node.name),
+            ]
+            editor.replace(use.node, nodes)
+        editor.drop(place.initializer)
+    return f"{described(encoding)}, bytes after unpacking at load"
 
 
 def _floats(editor: GraphEditor, name: str, values: npt.NDArray[Any], kind: int) -> str:

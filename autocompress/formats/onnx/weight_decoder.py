@@ -107,16 +107,21 @@ class WeightDecoder:
 
     def _codebook(self, encoding: Codebook, prefix: str) -> str:
         """All codebooks end to end; an index is moved on by the length of those before its own."""
-        values = self._float(encoding.centroids, f"{prefix}centroids")
-        if encoding.scales is not None:
-            scales = self._shaped(self._float(encoding.scales, f"{prefix}scales"), (-1, 1))
-            values = self._node("Mul", [values, scales])
+        values = self.centroids(encoding, prefix)
         indices = self._to_int32(self.codes(encoding.indices, encoding.bits, f"{prefix}indices"))
         if encoding.group_size is not None:
             starts = self._shaped(self._book_starts(encoding.centroids.shape, encoding.group_size), (-1,))
             starts = self._head(starts, encoding.indices.size, axis=0)
             indices = self._node("Add", [indices, self._shaped(starts, encoding.shape)])
-        return self._node("Gather", [self._shaped(values, (-1,)), indices])
+        return self._node("Gather", [values, indices])
+
+    def centroids(self, encoding: Codebook, prefix: str = "") -> str:
+        """Nodes that give what the centroids of all codebooks stand for, float32, flat."""
+        values = self._float(encoding.centroids, f"{prefix}centroids")
+        if encoding.scales is not None:
+            scales = self._shaped(self._float(encoding.scales, f"{prefix}scales"), (-1, 1))
+            values = self._node("Mul", [values, scales])
+        return self._shaped(values, (-1,))
 
     def _book_starts(self, centroids: tuple[int, ...], group_size: int) -> str:
         """For each weight the place of its codebook's first centroid, shape (n_groups, group_size)."""
