@@ -79,9 +79,9 @@ class Step(Frozen):
     phase: ClassVar[Phase]
     summary: ClassVar[str]
     needs_calibration: ClassVar[bool] = False
-    """Whether `apply` may call ``context.calibration``: its result then depends on that part of the data."""
+    """Whether `apply` may call ``context.calibration``."""
     needs_training: ClassVar[bool] = False
-    """Whether `apply` may call ``context.training``: its result then depends on the training rows."""
+    """Whether `apply` trains, by ``context.training``, which takes minutes: searches leave it out unless asked."""
 
     def __init_subclass__(cls, tag: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -90,12 +90,12 @@ class Step(Frozen):
 
     @property
     def reads_calibration(self) -> bool:
-        """Whether `apply` calls ``context.calibration`` with the knobs as they are."""
+        """Whether `apply` calls ``context.calibration`` with the knobs as they are; its result then depends on it."""
         return self.needs_calibration
 
     @property
     def reads_training(self) -> bool:
-        """Whether `apply` calls ``context.training`` with the knobs as they are."""
+        """Whether `apply` calls ``context.training`` with the knobs as they are; its result then depends on those rows."""
         return self.needs_training
 
     def refuses(self, facts: ModelFacts) -> str | None:

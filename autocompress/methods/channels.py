@@ -11,7 +11,7 @@ from autocompress.batches import as_tensors
 from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts
-from autocompress.methods.loss_gradients import loss_gradients
+from autocompress.methods.loss_gradients import loss_gradients, why_no_loss
 from autocompress.recipe import Choice, Phase, Range, Step
 from autocompress.structure import sizes_of
 
@@ -42,7 +42,6 @@ class Channels(Step, tag="channels"):
     phase = Phase.STRUCTURE
     summary = "Drop the least important channels of convolutions"
     needs_calibration = True
-    needs_training = True
 
     keep: Annotated[float, Field(gt=0, lt=1), Range(0.3, 0.9, 0.1)] = 0.7
     importance: Annotated[Literal["magnitude", "taylor"], Choice("magnitude", "taylor")] = "magnitude"
@@ -63,7 +62,7 @@ class Channels(Step, tag="channels"):
             return "the model is not mostly convolutions"
         if all(self.count_for(w.out_features) >= w.out_features for w in facts.of_kind("convolution")):
             return f"keep {self.keep} of every convolution's channels, in multiples of {self.multiple}, drops none"
-        return None
+        return why_no_loss(facts) if self.importance == "taylor" else None
 
     def refuses_after(self, earlier: Sequence[Step], facts: ModelFacts) -> str | None:
         """See `Step.refuses_after`."""

@@ -11,7 +11,7 @@ from autocompress.attention_heads import CONFIG_FIELDS, Attention, AttentionBloc
 from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts
-from autocompress.methods.loss_gradients import loss_gradients
+from autocompress.methods.loss_gradients import loss_gradients, why_no_loss
 from autocompress.recipe import Choice, Phase, Step
 from autocompress.structure import sizes_of
 
@@ -33,7 +33,6 @@ class Heads(Step, tag="heads"):
 
     phase = Phase.STRUCTURE
     summary = "Drop the least important attention heads of every layer"
-    needs_training = True
 
     keep: Annotated[float, Field(gt=0, lt=1), Choice(0.34, 0.5, 0.67, 0.84)] = 0.67
     importance: Annotated[Literal["magnitude", "taylor"], Choice("magnitude", "taylor")] = "magnitude"
@@ -53,7 +52,7 @@ class Heads(Step, tag="heads"):
             return "the model has no attention heads that can be told from the shapes of its layers"
         if self.count_for(facts.head_groups) >= facts.head_groups:
             return f"keep {self.keep} of {facts.head_groups} heads that can be dropped one by one drops none"
-        return None
+        return why_no_loss(facts) if self.importance == "taylor" else None
 
     def refuses_after(self, earlier: Sequence[Step], facts: ModelFacts) -> str | None:
         """See `Step.refuses_after`."""

@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from autocompress.compressible import StepContext
+    from autocompress.facts import ModelFacts
 
 MOST_CALLS = 256
 CALLS_AT_ONCE = 8
+
+
+def why_no_loss(facts: ModelFacts) -> str | None:
+    """Why a model cannot tell its loss, or None."""
+    if facts.task == "own":
+        return "taylor needs the model's own loss, which a model of a task file does not tell; use importance: magnitude"
+    return None
 
 
 def loss_gradients(

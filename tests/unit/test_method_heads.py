@@ -148,6 +148,7 @@ def test_heads_that_other_parameters_depend_on_are_left_alone() -> None:
         (Heads(), facts_of(resnet(), "any"), "no attention heads"),
         (Heads(keep=0.84), facts_of(bert(), "any"), "drops none"),
         (Heads(keep=0.5), facts_of(MODELS["llama"][0]({}), "any"), "drops none"),
+        (Heads(keep=0.5, importance="taylor"), facts_of(bert(), "own"), "own loss"),
     ],
 )
 def test_models_that_cannot_lose_a_head_are_refused(step: Heads, facts: Any, reason: str) -> None:

@@ -52,6 +52,8 @@ class OnnxFormat(Format):
         tags = {step.tag for step in steps}
         if "bf16" in tags:
             return "ONNX Runtime's kernels do not take bfloat16"
+        if "heads" in tags and facts.task == "speech-seq2seq":
+            return "the exporter gives a decoder's cache as many heads as the configuration says, which heads cannot change"
         quantizers = tags & {"int8_dynamic", "int8_static"}
         if not quantizers:
             return None
