@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,31 @@ def token_calls(n_calls: int, n_tokens: int = 8, vocabulary: int = 100) -> list[
     return [{"input_ids": call, "attention_mask": np.ones_like(call)} for call in tokens]
 
 
+def training_inputs(name: str, n_samples: int = 24) -> list[Inputs]:
+    """Inputs like those of one call, of random values and two lengths of tokens, with labels."""
+    random = np.random.default_rng(0)
+    example = MODELS[name][1]
+    samples: list[Inputs] = []
+    for number in range(n_samples):
+        inputs: dict[str, np.ndarray] = {}
+        for key, array in example.items():
+            if array.dtype == np.float32:
+                inputs[key] = random.normal(size=array.shape).astype(np.float32)
+            elif key == "attention_mask":
+                inputs[key] = array[:, number % 2 :]
+            else:
+                inputs[key] = random.integers(5, 50, size=array.shape)[:, number % 2 :]
+        if name == "llama":
+            inputs["labels"] = inputs["input_ids"]
+        elif name in ("wav2vec2", "whisper"):
+            n_tokens = inputs["decoder_input_ids"].shape[1] if name == "whisper" else 2 + number % 2
+            inputs["labels"] = random.integers(5, 20, size=(1, n_tokens))
+        else:
+            inputs["labels"] = np.array([number % 2])
+        samples.append(inputs)
+    return samples
+
+
 def step_context(
     module: nn.Module,
     folder: Path,
@@ -113,12 +139,14 @@ def step_context(
     device: str = "cpu",
     calibration: Sequence[Inputs] = (),
 ) -> StepContext:
-    """A context with as much data as is given."""
+    """A context with as much data as is given; the module as it is teaches, those of `MODELS` with training data."""
+    name = next((name for name in MODELS if type(module).__name__.lower().startswith(name)), None)
+    teacher = copy.deepcopy(module)
     return StepContext(
         facts=facts_of(module, "text-classification"),
         calibration=lambda: calibration,
-        training=list,
-        teacher=lambda: module,
+        training=lambda: training_inputs(name) if name else [],
+        teacher=lambda: copy.deepcopy(teacher).float().requires_grad_(False).to(device),
         scratch=folder / "scratch",
         example=example or {},
         task="text-classification",

@@ -1,0 +1,1 @@
+"""Training inside a step: batches, losses against a teacher, a loop that survives interruptions."""
