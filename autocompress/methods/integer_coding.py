@@ -75,6 +75,11 @@ class Grid:
     scales: Tensor
     zeros: Tensor
 
+    @property
+    def in_float16(self) -> bool:
+        """Whether float16 holds every scale exactly."""
+        return bool((self.scales.half().float() == self.scales).all())
+
     def codes(self, matrix: Tensor) -> Tensor:
         """The nearest code of each value, shape (rows, columns), uint8."""
         import torch
@@ -95,7 +100,7 @@ class Grid:
             codes=codes.cpu().numpy(),
             bits=self.bits,
             group_size=self.group_size,
-            scales=scales.astype(np.float16) if _fits_float16(self.scales) else scales,
+            scales=scales.astype(np.float16) if self.in_float16 else scales,
             zero_points=None if self.symmetric else as_numpy(self.zeros).astype(np.uint8),
             input_scales=input_scales,
         )
@@ -124,8 +129,8 @@ def closest_grid(
         bits: of a code.
         group_size: columns of a row that share a scale.
         symmetric: whether zero has the code ``2**(bits - 1)``.
-        error: of differences of shape (rows, n_groups, group_size), one figure per row and group. The columns that
-            fill up the last group differ by zero.
+        error: of differences of shape (rows, n_groups, group_size), one figure per row and group; such as
+            `group_errors`. The columns that fill up the last group differ by zero.
     """
     import torch
 
@@ -142,6 +147,27 @@ def closest_grid(
             best_scales = torch.where(better, scales * sign, best_scales)
             best_zeros = torch.where(better, zeros, best_zeros)
     return Grid(bits, group_size, symmetric, _storable(best_scales), best_zeros)
+
+
+def group_errors(gram: Tensor, group_size: int) -> Callable[[Tensor], Tensor]:
+    """How much each group alone changes a layer's output; for `closest_grid`.
+
+    ``gram`` is the sum of the outer products of the layer's inputs, shape (columns, columns).
+    """
+    import torch
+    from torch.nn.functional import pad
+
+    missing = -len(gram) % group_size
+    n_groups = (len(gram) + missing) // group_size
+    within = torch.arange(n_groups, device=gram.device)
+    tiles = pad(gram, (0, missing, 0, missing)).reshape(n_groups, group_size, n_groups, group_size)
+    blocks = tiles[within, :, within]
+
+    def errors(difference: Tensor) -> Tensor:
+        products = torch.matmul(difference.transpose(0, 1), blocks).transpose(0, 1)
+        return (products * difference).sum(dim=2)
+
+    return errors
 
 
 def round_to_nearest(matrix: Tensor, bits: int, group_size: int, symmetric: bool) -> GroupedIntegers:
