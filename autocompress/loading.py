@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autocompress import registry
 from autocompress.errors import ModelError
+from autocompress.formats.pytorch.runner import PyTorchRunner
 from autocompress.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ def load(
 ) -> nn.Module | Runner:
     """The compressed model in ``folder``, ready to run.
 
-    Of the PyTorch format that is the ``torch.nn.Module`` itself, of any other format its `Runner`:
+    Where PyTorch runs it, that is the ``torch.nn.Module`` itself; of any other format it is its `Runner`:
     ``runner.forward({"input_ids": array})``. A model of one's own needs its ``task_file``,
     which is run. ``threads`` is that of the whole process; None takes all cores.
 
@@ -33,17 +35,29 @@ def load(
         raise ModelError("there is no such folder", where=str(folder), remedy="Check the path.")
     name = _format_of(folder)
     model = ModelSpec(path=str(task_file), task_file=str(task_file)) if task_file else None
-    runner: Any = registry.load("formats", name)().load(folder, device, threads or os.cpu_count() or 1, model)
-    loaded: nn.Module | Runner = runner.module if name == "pytorch" else runner
-    return loaded
+    runner: Runner = registry.load("formats", name)().load(folder, device, threads or os.cpu_count() or 1, model)
+    return runner.module if isinstance(runner, PyTorchRunner) else runner
 
 
 def _format_of(folder: Path) -> str:
     """The format whose files lie in the folder."""
     if any(folder.glob("*.onnx")):
         return "onnx"
+    if any(folder.glob("*.xml")):
+        return "openvino"
     if any(folder.glob("*.safetensors")):
-        return "pytorch"
+        return _packed_by(folder / "config.json") or "pytorch"
     raise ModelError(
         "the folder holds no compressed model", where=str(folder), remedy="Give the folder that `apply -o` wrote."
     )
+
+
+def _packed_by(config: Path) -> str | None:
+    """The format that a configuration of transformers says the weights are packed in."""
+    try:
+        plain = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # a model of one's own has none; one that cannot be read is for the format to tell
+        return None
+    packing = plain.get("quantization_config") if isinstance(plain, dict) else None
+    method = packing.get("quant_method") if isinstance(packing, dict) else None
+    return method if method in registry.names("formats") else None

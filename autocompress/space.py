@@ -92,7 +92,8 @@ class SearchSpace:
             for name, format_ in sorted(self.formats.items())
         ]
         in_turn = [recipe for row in itertools.zip_longest(*listed) for recipe in row if recipe is not None]
-        return twins + [recipe for recipe in in_turn if self.contains(recipe)]
+        valid_twins = [recipe for recipe in twins if self.refusal(recipe) is None]
+        return valid_twins + [recipe for recipe in in_turn if self.contains(recipe)]
 
     def _valid_grid(self, kind: type[Step]) -> list[Step]:
         """The steps over the grid of searched knobs that are not refused on this model."""
@@ -133,7 +134,8 @@ def recipe_refusal(recipe: Recipe, formats: Mapping[str, Format], facts: ModelFa
         reason = step.refuses(facts) or step.refuses_after(recipe.steps[:index], facts)
         if reason:
             return f"{step.tag}: {reason}"
-    reason = formats[recipe.format].refuses(recipe.steps, facts, device)
+    chosen = formats[recipe.format]
+    reason = chosen.refuses(recipe.steps, facts, device) or chosen.lacks(recipe.steps)
     return f"{recipe.format}: {reason}" if reason else None
 
 

@@ -68,6 +68,11 @@ class Format(ABC):
     def refuses(self, steps: tuple[Step, ...], facts: ModelFacts, device: str) -> str | None:
         """Why these steps cannot end in this format, or None. Nothing is computed."""
 
+    def lacks(self, steps: tuple[Step, ...]) -> str | None:
+        """What these steps must be followed by to end in this format, as a sentence, or None. Nothing is computed."""
+        del steps
+        return None
+
     @abstractmethod
     def known_good(self) -> tuple[tuple[Step, ...], ...]:
         """Steps that usually pay in this format, best first; those that do not fit the model are left out later."""
