@@ -29,5 +29,5 @@ MODELS = {
 
 
 def space_on(model: str, device: str = "cpu", seed: int = 0) -> SearchSpace:
-    formats = {name: kind() for name, kind in registry.load_all("formats").items()}
+    formats = {name: kind() for name, kind in registry.load_all("formats").items() if kind.searched}
     return SearchSpace(registry.load_all("methods"), formats, MODELS[model], device, seed)
