@@ -10,6 +10,8 @@ WeightKind = Literal["linear", "convolution", "embedding"]
 WeightScope = Literal["attention", "layers", "all"]
 """Which weights a method takes: those of attention blocks, of all layers that compute, or the embeddings as well."""
 
+DECODING_TASKS = ("speech-seq2seq", "language-modelling")
+
 
 class WeightFact(Frozen):
     """One weight as a matrix of (out_features, in_features); a convolution's kernel is flattened into the inputs.
@@ -40,7 +42,8 @@ class ModelFacts(Frozen):
     express a narrower one; None where it cannot. ``layer_counts`` are the repeated layers of the parts ``encoder`` and
     ``decoder``, or ``model`` where there is one stack; empty where no configuration can express fewer.
     ``head_groups`` are the attention heads of a block that can be dropped one by one (query heads that share keys and
-    values count as one), the fewest of any block. ``dtype`` is that of the stored weights.
+    values count as one), the fewest of any block; ``heads_in_config`` says that the configuration can express fewer.
+    ``dtype`` is that of the stored weights.
     """
 
     architecture: str
@@ -50,7 +53,13 @@ class ModelFacts(Frozen):
     feed_forward_width: int | None = None
     layer_counts: dict[str, int] = {}
     head_groups: int | None = None
+    heads_in_config: bool = False
     dtype: str = "float32"
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the task has the model write token after token, with a cache of keys and values."""
+        return self.task in DECODING_TASKS
 
     def of_kind(self, *kinds: WeightKind) -> tuple[WeightFact, ...]:
         """The weights of the given kinds."""

@@ -42,6 +42,7 @@ def facts_of(module: nn.Module, task_name: str) -> ModelFacts:
         head_groups=attention.n_groups if attention else None,
         dtype=float_dtype(module),
     )
+        heads_in_config=attention is not None and attention.in_config,
 
 
 def float_dtype(module: nn.Module) -> str:

@@ -90,12 +90,12 @@ class Step(Frozen):
 
     @property
     def reads_calibration(self) -> bool:
-        """Whether `apply` calls ``context.calibration`` with the knobs as they are; its result then depends on it."""
+        """Whether `apply` calls ``context.calibration`` with the knobs as they are; the result then depends on it."""
         return self.needs_calibration
 
     @property
     def reads_training(self) -> bool:
-        """Whether `apply` calls ``context.training`` with the knobs as they are; its result then depends on those rows."""
+        """Whether `apply` calls ``context.training`` with the knobs as they are; the result then depends on it."""
         return self.needs_training
 
     def refuses(self, facts: ModelFacts) -> str | None:

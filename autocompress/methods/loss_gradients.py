@@ -21,7 +21,7 @@ CALLS_AT_ONCE = 8
 def why_no_loss(facts: ModelFacts) -> str | None:
     """Why a model cannot tell its loss, or None."""
     if facts.task == "own":
-        return "taylor needs the model's own loss, which a model of a task file does not tell; use importance: magnitude"
+        return "taylor needs the model's own loss, which that of a task file does not tell; use importance: magnitude"
     return None
 
 

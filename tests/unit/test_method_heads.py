@@ -11,6 +11,7 @@ import torch
 import transformers
 from tiny_models import MODELS, bert, compressed, output_of, resnet, step_context
 
+from autocompress import registry
 from autocompress.attention_heads import find_attention
 from autocompress.compressible import CompressibleModel
 from autocompress.errors import Unsupported
@@ -159,3 +160,13 @@ def test_heads_cannot_follow_low_rank() -> None:
     facts = facts_of(bert(), "any")
     assert "before low_rank" in str(Heads().refuses_after([LowRank()], facts))
     assert LowRank().refuses_after([Heads()], facts) is None
+
+
+@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+def test_exports_with_a_cache_are_refused_where_no_configuration_says_how_wide_it_is(format_name: str) -> None:
+    chosen = registry.load("formats", format_name)()
+    whisper = facts_of(MODELS["whisper"][0](WIDE["whisper"]), "speech-seq2seq")
+    llama = facts_of(MODELS["llama"][0](WIDE["llama"]), "language-modelling")
+    assert "cache" in str(chosen.refuses((Heads(),), whisper, "cpu"))
+    assert chosen.refuses((Heads(),), llama, "cpu") is None
+    assert chosen.refuses((Heads(),), facts_of(bert(), "text-classification"), "cpu") is None

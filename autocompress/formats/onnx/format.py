@@ -52,8 +52,10 @@ class OnnxFormat(Format):
         tags = {step.tag for step in steps}
         if "bf16" in tags:
             return "ONNX Runtime's kernels do not take bfloat16"
-        if "heads" in tags and facts.task == "speech-seq2seq":
-            return "the exporter gives a decoder's cache as many heads as the configuration says, which heads cannot change"
+        if "heads" in tags and facts.decodes and not facts.heads_in_config:
+            return (
+                "a decoder is exported with as many heads in its cache as its configuration says, which heads leaves"
+            )
         quantizers = tags & {"int8_dynamic", "int8_static"}
         if not quantizers:
             return None

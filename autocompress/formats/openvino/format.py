@@ -51,6 +51,8 @@ class OpenVinoFormat(Format):
             return "this processor does not compute in bfloat16"
         if "int8_dynamic" in by_tag and not cpu_flags() & INTEGER_FLAGS:
             return "OpenVINO quantizes activations at run time only on processors with VNNI"
+        if "heads" in by_tag and facts.decodes and not facts.heads_in_config:
+            return "a decoder is exported with as many heads in its cache as its configuration says, which heads leaves"
         static = by_tag.get("int8_static")
         if static is None:
             return None
