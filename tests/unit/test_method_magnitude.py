@@ -12,6 +12,8 @@ from torch import nn
 
 from autocompress.compressible import CompressibleModel, NonFiniteWeight, as_numpy
 from autocompress.encodings import Codebook, Sparse
+from autocompress.methods.magnitude import Magnitude
+from autocompress.model_state import facts_of
 
 
 def test_each_matrix_keeps_its_largest_weights_unchanged(tmp_path: Path) -> None:
@@ -61,6 +63,35 @@ def test_clustering_after_pruning_keeps_zeros_and_clusters_the_rest(tmp_path: Pa
     n_elements = encoding.mask.size
     assert encoding.packed_bytes == n_elements // 8 + (n_elements // 2) * 3 // 8 + 8 * 4
     assert np.array_equal(encoding.decode() != 0, encoding.mask)
+
+
+@pytest.mark.parametrize("pattern", ["2:4", "4:8"])
+def test_a_pattern_keeps_the_n_largest_of_m_consecutive_inputs(pattern: str, tmp_path: Path) -> None:
+    n_kept, width = map(int, pattern.split(":"))
+    before = {weight.name: as_numpy(weight.matrix) for weight in CompressibleModel(resnet()).in_scope("layers")}
+    model = compressed(resnet(), tmp_path, {"magnitude": {"pattern": pattern}})
+    for name, encoding in model.encodings.items():
+        original = before[name]
+        for start in range(0, original.shape[1], width):
+            group = original[:, start : start + width]
+            expected = np.argsort(np.argsort(-np.abs(group), axis=1), axis=1) < n_kept
+            assert np.array_equal(encoding.decode()[:, start : start + width], group * expected), name
+
+
+def test_two_of_four_take_a_bit_a_weight_and_half_of_the_values(tmp_path: Path) -> None:
+    model = compressed(bert(), tmp_path, {"magnitude": {"pattern": "2:4"}}, "fp16")
+    encoding = model.encodings["bert.encoder.layer.0.output.dense.weight"]
+    assert encoding.packed_bytes == 128 * 64 // 8 + 128 * 64 // 2 * 2
+
+
+def test_weights_narrower_than_the_pattern_stay_whole(tmp_path: Path) -> None:
+    narrow = nn.Sequential(nn.Linear(3, 8), nn.Linear(8, 4))
+    assert set(compressed(narrow, tmp_path, {"magnitude": {"pattern": "4:8"}}).encodings) == {"1.weight"}
+    assert "at most 3 inputs" in (Magnitude(pattern="4:8").refuses(facts_of(narrow[:1], "any")) or "")
+
+
+def test_sparsity_and_granularity_are_inert_under_a_pattern() -> None:
+    assert Magnitude(pattern="2:4", sparsity=0.6, granularity="global").canonical() == Magnitude(pattern="2:4")
 
 
 def test_nan_is_refused_with_the_name_of_the_weight(tmp_path: Path) -> None:
