@@ -17,14 +17,18 @@ from test_onnx_format import CLASSES, doubler, example, facts, size_of, spoken_d
 from test_onnx_format import load as load_trained
 from tiny_models import MODELS, output_of, step_context
 
+import autocompress
 from autocompress import registry
 from autocompress.compressible import CompressibleModel, Inputs, StepContext
+from autocompress.errors import ModelError
 from autocompress.formats.base import Runner
 from autocompress.formats.openvino import OpenVinoFormat
 from autocompress.recipe import steps_from_plain
 from autocompress.stage_cache import StageCache, cache_root
 
 pytest.importorskip("openvino")
+
+from autocompress.formats.openvino.weight_nodes import int8_rows
 
 TASKS = {
     "bert": "text-classification",
@@ -126,3 +130,239 @@ def test_equal_models_give_equal_bytes(tmp_path: Path, steps: tuple[Any, ...]) -
         exported(model, tmp_path / folder, context)
     for file in (tmp_path / "first").iterdir():
         assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSES if name != "fsdd-whisper-small"])
+def test_a_trained_model_gives_torchs_logits(assets: Path, tmp_path: Path, name: str) -> None:
+    model = load_trained(assets, name)
+    inputs = example(name, model.module)
+    runner, _ = exported(model, tmp_path, context_of(name, model, inputs, tmp_path))
+    expected = output_of(model.module, inputs)
+    np.testing.assert_allclose(runner.forward(inputs)["logits"], expected, atol=3e-5 * np.abs(expected).max())
+
+
+def context_of(name: str, model: CompressibleModel, inputs: Inputs, folder: Path) -> StepContext:
+    return dataclasses.replace(
+        step_context(model.module, folder / "context", inputs),
+        task=CLASSES[name][1],
+        cache=StageCache(cache_root(), 10**10),
+        calibration=lambda: [inputs] * 4,
+    )
+
+
+def test_whisper_says_the_same_tokens_as_generate(assets: Path, tmp_path: Path) -> None:
+    name = "fsdd-whisper-small"
+    model = load_trained(assets, name)
+    runner, _ = exported(model, tmp_path / "files", context_of(name, model, example(name, model.module), tmp_path))
+    assert sorted(file.name for file in (tmp_path / "files").iterdir()) == [
+        "decoder_model.bin",
+        "decoder_model.xml",
+        "encoder_model.bin",
+        "encoder_model.xml",
+        "generation.json",
+    ]
+    assert size_of(tmp_path / "files") <= 1.03 * (assets / "models" / name / "model.safetensors").stat().st_size
+    for features in spoken_digits(assets, 20):
+        expected = model.module.generate(torch.from_numpy(features)).numpy()
+        np.testing.assert_array_equal(runner.generate({"input_features": features}, 31), expected)
+
+
+def test_a_language_model_continues_a_prompt_as_generate_does(assets: Path, tmp_path: Path) -> None:
+    name = "books-llama-small"
+    model = load_trained(assets, name)
+    runner, _ = exported(model, tmp_path / "files", context_of(name, model, example(name, model.module), tmp_path))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(assets / "models" / name)
+    for prompt in ("The old man walked", "She had never", "It was a dark night, and"):
+        tokens = tokenizer(prompt, return_tensors="pt")
+        inputs = {key: tokens[key] for key in ("input_ids", "attention_mask")}
+        expected = model.module.generate(**inputs, max_new_tokens=32, do_sample=False).numpy()
+        given = runner.generate({key: value.numpy() for key, value in inputs.items()}, 32)
+        np.testing.assert_array_equal(given, expected)
+
+
+@pytest.mark.parametrize("name", ["bert", "llama", "whisper"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ({"int8_dynamic": {"per_channel": True}},),
+        ({"rtn": {"bits": 8, "group_size": 32}}, "int8_dynamic"),
+        ({"kmeans": {"n_centroids": 256}}, {"int8_dynamic": {"per_channel": True}}),
+        ({"magnitude": {"sparsity": 0.3}}, {"int8_dynamic": {"per_channel": True}}),
+    ],
+    ids=lambda steps: str(len(steps)),
+)
+def test_int8_at_run_time_quantizes_activations_and_stays_near_the_decoded_model(
+    tmp_path: Path, name: str, steps: tuple[Any, ...]
+) -> None:
+    model, inputs, context = tiny(name, tmp_path)
+    apply(model, context, *steps)
+    runner, words = exported(model, tmp_path / "files", context)
+    given, expected = runner.forward(inputs)["logits"], output_of(model.module, inputs)
+    error = np.abs(given - expected).max() / np.abs(expected).max()
+    assert 1e-5 < error < 0.1
+    assert "× int8 activations, FullyConnected" in words
+
+
+def test_a_clustered_model_runs_on_int8_kernels_from_a_file_of_indices(assets: Path, tmp_path: Path) -> None:
+    name = "minilm-sst2"
+    model = load_trained(assets, name)
+    inputs = example(name, model.module)
+    context = context_of(name, model, inputs, tmp_path)
+    apply(model, context, {"kmeans": {"n_centroids": 16}}, {"int8_dynamic": {"per_channel": True}})
+    runner, _ = exported(model, tmp_path / "files", context)
+    expected = output_of(model.module, inputs)
+    assert np.abs(runner.forward(inputs)["logits"] - expected).max() <= 0.1 * np.abs(expected).max()
+    assert size_of(tmp_path / "files") <= 0.131 * (assets / "models" / name / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("name", "largest_ratio", "tolerance"),
+    [
+        ("minilm-sst2", 0.26, 0.1),
+        ("fashion-vit-small", 0.29, 0.05),
+        ("fashion-resnet", 0.265, 0.05),
+        ("fsdd-wav2vec2-ctc", 0.295, 0.1),
+        ("books-llama-small", 0.275, 0.1),
+    ],
+)
+def test_static_int8_has_the_size_of_its_integers_and_stays_near_the_original(
+    assets: Path, tmp_path: Path, name: str, largest_ratio: float, tolerance: float
+) -> None:
+    model = load_trained(assets, name)
+    inputs = example(name, model.module)
+    expected = output_of(model.module, inputs)
+    context = context_of(name, model, inputs, tmp_path)
+    apply(model, context, "int8_static")
+    runner, words = exported(model, tmp_path / "files", context)
+    assert words == "int8 (static, NNCF)"
+    assert np.abs(runner.forward(inputs)["logits"] - expected).max() <= tolerance * np.abs(expected).max()
+    assert (
+        size_of(tmp_path / "files") <= largest_ratio * (assets / "models" / name / "model.safetensors").stat().st_size
+    )
+
+
+@pytest.mark.parametrize(
+    "steps", [({"int8_static": {"calibration": "percentile"}},), ({"int8_static": {"per_channel": False}},)]
+)
+def test_static_int8_takes_its_knobs(tmp_path: Path, steps: tuple[Any, ...]) -> None:
+    model, inputs, context = tiny("bert", tmp_path)
+    expected = output_of(model.module, inputs)
+    apply(model, context, *steps)
+    runner, _ = exported(model, tmp_path / "files", context)
+    given = runner.forward(inputs)["logits"]
+    apply(model, context, "int8_static")
+    plain, _ = exported(model, tmp_path / "plain", context)
+    assert np.abs(given - expected).max() <= 0.1 * np.abs(expected).max()
+    assert not np.array_equal(given, plain.forward(inputs)["logits"])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_bfloat16_is_stored_in_half_and_stays_near_the_original(tmp_path: Path, name: str) -> None:
+    model, inputs, context = tiny(name, tmp_path)
+    float_model, _, _ = tiny(name, tmp_path)
+    expected = output_of(float_model.module, inputs)
+    exported(float_model, tmp_path / "float", context)
+    apply(model, context, "bf16")
+    runner, words = exported(model, tmp_path / "half", context)
+    assert words.startswith("bfloat16")
+    np.testing.assert_allclose(runner.forward(inputs)["logits"], expected, atol=0.03)
+    sizes = [sum(file.stat().st_size for file in (tmp_path / kind).glob("*.bin")) for kind in ("half", "float")]
+    assert sizes[0] <= 0.6 * sizes[1]
+
+
+def test_layers_divide_their_inputs_by_input_scales_and_multiply_with_the_integers(tmp_path: Path) -> None:
+    model, inputs, context = tiny("bert", tmp_path)
+    for weight in model.weights("linear"):
+        scales = np.random.default_rng(0).uniform(0.5, 2, weight.fact.in_features).astype(np.float16)
+        encoding = int8_rows(weight.matrix.numpy() * scales.astype(np.float32))
+        model.encode(weight, dataclasses.replace(encoding, input_scales=scales))
+    runner, words = exported(model, tmp_path / "files", context)
+    np.testing.assert_allclose(runner.forward(inputs)["logits"], output_of(model.module, inputs), atol=1e-5)
+    assert words == "int8 weights × float activations, FullyConnected"
+    assert not (tmp_path / "files" / "packed.safetensors").exists()
+
+
+@pytest.mark.parametrize("steps", [(), ("kmeans",), ("int8_weight_only",), ({"rtn": {"bits": 3, "group_size": 16}},)])
+def test_a_plain_module_is_exported_with_its_batch_axis_free(tmp_path: Path, steps: tuple[Any, ...]) -> None:
+    model = CompressibleModel(doubler())
+    image = np.random.default_rng(0).normal(size=(1, 3, 12, 12)).astype(np.float32)
+    context = dataclasses.replace(step_context(model.module, tmp_path, {"image": image}), task="own")
+    for one in steps_from_plain(steps):
+        one.apply(model, context)
+    runner, _ = exported(model, tmp_path / "files", context)
+    batch = np.concatenate([image, image * 2])
+    given = runner.forward({"image": batch})
+    with torch.inference_mode():
+        expected = model.module(torch.from_numpy(batch))
+    for name, value in expected.items():
+        np.testing.assert_allclose(given[name], value.numpy(), atol=1e-5)
+
+
+def test_running_an_artifact_imports_no_training_library(tmp_path: Path) -> None:
+    model, _, context = tiny("bert", tmp_path)
+    apply(model, context, {"kmeans": {"n_centroids": 32}})
+    exported(model, tmp_path / "files", context)
+    script = (
+        "import sys, numpy as np; from pathlib import Path; from autocompress.formats.openvino import OpenVinoFormat;"
+        "heavy = {'torch', 'transformers', 'optimum', 'onnx', 'onnxruntime', 'openvino', 'nncf'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
+        f"runner = OpenVinoFormat().load(Path({str(tmp_path / 'files')!r}), 'cpu', 1);"
+        "ids = np.ones((1, 4), np.int64);"
+        "runner.forward({'input_ids': ids, 'attention_mask': ids});"
+        "assert not (heavy - {'openvino'}) & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_folder_of_it_is_loaded_by_its_files(tmp_path: Path) -> None:
+    model, inputs, context = tiny("bert", tmp_path)
+    apply(model, context, {"kmeans": {"n_centroids": 32}})
+    exported(model, tmp_path / "files", context)
+    runner = autocompress.load(tmp_path / "files", threads=1)
+    np.testing.assert_allclose(runner.forward(inputs)["logits"], output_of(model.module, inputs), atol=1e-5)
+    (tmp_path / "files" / "packed.safetensors").unlink()
+    with pytest.raises(ModelError, match="missing"):
+        autocompress.load(tmp_path / "files", threads=1)
+
+
+def test_outputs_of_a_call_outlive_the_next_call(tmp_path: Path) -> None:
+    model, inputs, context = tiny("resnet", tmp_path)
+    runner, _ = exported(model, tmp_path / "files", context)
+    first = runner.forward(inputs)["logits"]
+    kept = first.copy()
+    runner.forward({"pixel_values": -inputs["pixel_values"]})
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize(
+    ("steps", "task", "reason"),
+    [
+        ((step("kmeans"), step("int8_static")), "text-classification", "codes of kmeans"),
+        ((step("int8_static", calibration="entropy"),), "text-classification", "entropy"),
+        ((step("int8_static"),), "speech-seq2seq", "calibrated"),
+        ((step("kmeans"), step("int8_dynamic")), "text-classification", None),
+        ((step("rtn"), step("fp16")), "text-classification", None),
+    ],
+)
+def test_combinations_that_cannot_work_are_refused_with_the_reason(
+    steps: tuple[Any, ...], task: str, reason: str | None
+) -> None:
+    refusal = OpenVinoFormat().refuses(steps, facts(task), "cpu")
+    assert refusal is None if reason is None else reason in str(refusal)
+
+
+def test_what_the_processor_cannot_compute_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tmp_path / "cpuinfo"
+    old.write_text("processor\t: 0\nflags\t\t: fpu sse avx2\n")
+    monkeypatch.setattr("autocompress.formats.openvino.format.CPU_FLAGS", old)
+    known = facts("text-classification")
+    assert "bfloat16" in str(OpenVinoFormat().refuses((step("bf16"),), known, "cpu"))
+    assert "VNNI" in str(OpenVinoFormat().refuses((step("int8_dynamic"),), known, "cpu"))
+    assert OpenVinoFormat().refuses((step("rtn"),), known, "cpu") is None
+
+
+def test_it_is_for_the_cpu_only() -> None:
+    unavailable = OpenVinoFormat().unavailable("cuda")
+    assert unavailable is not None
+    assert unavailable.install is None
+    assert OpenVinoFormat().unavailable("cpu") is None

@@ -19,7 +19,8 @@ from autocompress.formats.openvino.precision import HINT, can_compute_in
 from autocompress.formats.openvino.serialization import save
 from autocompress.formats.openvino.stored_weight import StoredWeight, write_packed
 from autocompress.formats.openvino.weight_nodes import for_runtime, int8_rows, is_native
-from autocompress.formats.openvino.weight_writer import is_multiplied, words, write_weight
+from autocompress.formats.openvino.weight_writer import readers, write_weight
+from autocompress.formats.openvino.words import words
 
 if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext, Weight
@@ -70,11 +71,11 @@ def _with_weights(
         places = found.get(weight.name)
         if not places:
             continue
-        multiplied = is_multiplied(graph, places)
+        read_by = readers(graph, places)
         stored = write_weight(graph, _stored(model, weight), places, weight.name)
         if not stored.is_native:
             packed[weight.name] = stored
-        told = words(stored, multiplied, activations)
+        told = words(stored, read_by, activations)
         (plain if isinstance(stored.encoding, Dense) else coded)[told] = None
     if plain and model.precision != "float32":
         plain = {_half_words(model.precision): None}
@@ -83,17 +84,17 @@ def _with_weights(
 
 def _stored(model: CompressibleModel, weight: Weight) -> StoredWeight:
     """How a weight is stored: by its encoding; where activations become int8 at run time, as integers in any case."""
-    encoding = model.encodings.get(weight.name) or Dense(matrix_of(weight))
     if _is(model.activation_step, "int8_static"):
         return StoredWeight(Dense(matrix_of(weight)))
-    if not _is(model.activation_step, "int8_dynamic") or weight.kind == "convolution":
-        return StoredWeight(encoding)
+    encoding = model.encodings.get(weight.name) or Dense(matrix_of(weight))
     form = for_runtime(encoding)
-    if isinstance(form, GroupedIntegers) and is_native(form):
+    if not _is(model.activation_step, "int8_dynamic") or (isinstance(form, GroupedIntegers) and is_native(form)):
         return StoredWeight(encoding)
     per_channel = bool(getattr(model.activation_step, "per_channel", False))
     if isinstance(encoding, Dense):
         return StoredWeight(int8_rows(encoding.decode(), per_channel))
+    if weight.kind == "convolution":  # no kernel takes its integers
+        return StoredWeight(encoding)
     return StoredWeight(encoding, int8="row" if per_channel else "whole")
 
 

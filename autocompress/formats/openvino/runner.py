@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from autocompress.errors import ModelError
 from autocompress.formats.base import Runner
 from autocompress.formats.onnx.graph_runner import GraphRunner, Seq2SeqGraphRunner
 from autocompress.formats.openvino.precision import can_compute_in
@@ -68,7 +69,9 @@ class CompiledGraph:
 
     def run(self, output_names: list[str], input_feed: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Copies of the named outputs: the request's own memory is written over by the next call."""
-        self._request.infer(dict(input_feed), share_inputs=True)
+        for name, array in input_feed.items():
+            self._request.set_tensor(name, ov.Tensor(array, shared_memory=True))
+        self._request.infer()
         return [np.array(self._request.get_tensor(self._ports[name]).data) for name in output_names]
 
 
@@ -87,12 +90,19 @@ def _properties(core: Any, model: Any, threads: int) -> dict[str, Any]:
 
 
 def _put_in(packed: Mapping[str, StoredWeight], model: Any) -> None:
-    """Fill the inputs that stand for packed weights."""
+    """Fill the inputs that stand for packed weights.
+
+    Raises:
+        ModelError: a packed weight is not there, or not of the shape that the graph has it in.
+    """
     for parameter in model.get_parameters():
-        name = parameter.get_friendly_name()
-        if name.startswith(PACKED_PREFIX):
-            weight = packed[name.removeprefix(PACKED_PREFIX)]
-            replace_parameter(model, parameter, weight_node(weight.runtime_form))
+        if not parameter.get_friendly_name().startswith(PACKED_PREFIX):
+            continue
+        name = parameter.get_friendly_name().removeprefix(PACKED_PREFIX)
+        weight = packed.get(name)
+        if weight is None or tuple(weight.encoding.shape) != tuple(parameter.get_output_shape(0)):
+            raise ModelError(f"the packed weight {name} is missing or of another shape")
+        replace_parameter(model, parameter, weight_node(weight.runtime_form))
     model.validate_nodes_and_infer_types()
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import openvino as ov
 
+from autocompress.errors import ModelError
+
 RUNTIME_OPTIONS = "runtime_options"
 """Where OpenVINO keeps what a graph asks of its runtime."""
 _BETWEEN_TAGS = re.compile(rb">\s+<")
@@ -26,7 +28,13 @@ def save(model: Any, path: Path, options: Mapping[str, str]) -> None:
 
 
 def option(model: Any, name: str) -> str:
-    """A property that `save` wrote."""
+    """A property that `save` wrote.
+
+    Raises:
+        ModelError: the graph was not written by `save`.
+    """
+    if not model.has_rt_info([RUNTIME_OPTIONS, name]):
+        raise ModelError(f"the graph does not say its {name}", remedy="Export the model with autocompress.")
     return str(model.get_rt_info([RUNTIME_OPTIONS, name]).astype(str))
 
 

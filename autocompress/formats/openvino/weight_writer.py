@@ -1,4 +1,4 @@
-"""Weights into an open graph: each in all its places, stored once, and in words what computes it."""
+"""Weights into an open graph: each in all its places, stored once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from openvino import opset15 as ops
 
-from autocompress.encodings import Codebook, Dense, Encoding, FloatArray, GroupedIntegers, Sparse, SparseIntegers
+from autocompress.encodings import Dense, FloatArray, GroupedIntegers
 from autocompress.formats.openvino.open_graph import OpenGraph
 from autocompress.formats.openvino.stored_weight import StoredWeight
-from autocompress.formats.openvino.weight_nodes import is_native, weight_node
+from autocompress.formats.openvino.weight_nodes import weight_node
 
 if TYPE_CHECKING:
     from autocompress.formats.onnx.template import Place
@@ -30,53 +30,29 @@ def write_weight(graph: OpenGraph, weight: StoredWeight, places: Sequence[Place]
     return weight
 
 
-def words(weight: StoredWeight, is_multiplied: bool, activations: str) -> str:
-    """What computes a weight; ``is_multiplied``: by a linear layer, not only looked up or in a convolution."""
-    encoding, form = weight.encoding, weight.runtime_form
-    if isinstance(encoding, Dense):
-        return "float32"
-    if not (is_multiplied and isinstance(form, GroupedIntegers) and is_native(form)):
-        return f"{_described(encoding)}, float after unpacking at load"
-    stored = _described(encoding)
-    kept = weight.is_native
-    unpacked = "" if kept else f" unpacked to int{form.bits} at load"
-    return f"{stored}{unpacked} × {activations} activations, FullyConnected"
-
-
-def is_multiplied(graph: OpenGraph, places: Sequence[Place]) -> bool:
-    """Whether a linear layer reads the weight."""
-    return any(_is_linear(port) for place in places for port in graph.uses(place.initializer))
+def readers(graph: OpenGraph, places: Sequence[Place]) -> set[str]:
+    """The types of the nodes that read a weight."""
+    return {port.get_node().get_type_name() for place in places for port in graph.uses(place.initializer)}
 
 
 def _is_linear(port: Any) -> bool:
     return bool(port.get_node().get_type_name() == "MatMul" and port.get_index() == 1)
 
 
-def _described(encoding: Encoding) -> str:
-    if isinstance(encoding, GroupedIntegers):
-        return f"int{encoding.bits} weights"
-    if isinstance(encoding, Codebook):
-        return f"{encoding.bits}-bit codebook indices"
-    if isinstance(encoding, Sparse):
-        return f"bit mask and kept values as {_described(encoding.values)}"
-    if isinstance(encoding, SparseIntegers):
-        return f"bit mask and kept values as {_described(encoding.integers)}"
-    return "plain floats" if isinstance(encoding, Dense) else f"{encoding.kind} weights"
-
-
 def _write_dense(graph: OpenGraph, matrix: FloatArray, places: Sequence[Place]) -> None:
     """Plain values; a weight that stands in several places is stored in the first one's orientation."""
-    first = places[0]
     stored: Any = None
+    orientation = False
     for place in places:
-        if stored is None or place.row_factors is not None:
-            factors = np.array(place.row_factors or [1.0], np.float32)[:, None]
-            values = matrix if place.row_factors is None else matrix * factors
-            values = values.T if place.transposed else values.reshape(graph.shape(place.initializer))
-            node = ops.constant(np.ascontiguousarray(values))
-            stored = stored or node
+        shape = graph.shape(place.initializer)
+        if place.row_factors is not None:
+            factors = np.array(place.row_factors, np.float32)[:, None]
+            node = ops.constant((matrix * factors).reshape(shape))
+        elif stored is None:
+            orientation = place.transposed
+            node = stored = ops.constant(np.ascontiguousarray(matrix.T if orientation else matrix.reshape(shape)))
         else:
-            node = stored if place.transposed == first.transposed else _transposed(stored)
+            node = stored if place.transposed == orientation else _transposed(stored)
         graph.fill(place.initializer, node)
 
 
