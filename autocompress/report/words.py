@@ -33,7 +33,8 @@ def step_in_words(step: Step) -> str:
     knobs = step.model_dump()
     lead = ""
     if "sparsity" in knobs:
-        lead = f"{percent(knobs.pop('sparsity'))} "
+        sparsity = knobs.pop("sparsity")
+        lead = f"{percent(sparsity) if step.is_active('sparsity') else knobs.pop('pattern')} "
     elif "bits" in knobs:
         lead = f"{knobs.pop('bits')}-bit "
     fields = type(step).model_fields

@@ -27,6 +27,7 @@ RESULTS = example_results()
     ("steps", "words"),
     [
         ([{"magnitude": {"sparsity": 0.3}}, "int8_dynamic"], "30 % magnitude pruning, then int8 dynamic"),
+        ([{"sparsegpt": {"pattern": "2:4"}}], "2:4 sparsegpt pruning"),
         ([{"rtn": {"bits": 4, "group_size": 64}}], "4-bit rtn (group size 64)"),
         ([{"kmeans": {"n_centroids": 16}}], "kmeans clustering (16 centroids)"),
         ([{"rtn": {"symmetric": False}}], "4-bit rtn (not symmetric)"),
