@@ -366,3 +366,17 @@ def test_it_is_for_the_cpu_only() -> None:
     assert unavailable is not None
     assert unavailable.install is None
     assert OpenVinoFormat().unavailable("cpu") is None
+
+
+def test_layers_kept_in_float_and_smoothing_bring_static_int8_nearer(tmp_path: Path) -> None:
+    errors = {}
+    for knobs in ({}, {"keep_float": 4}, {"smoothing": 0.5}):
+        model, inputs, context = tiny("bert", tmp_path)
+        expected = output_of(model.module, inputs)
+        apply(model, context, {"int8_static": knobs})
+        runner, words = exported(model, tmp_path / str(knobs), context)
+        errors[str(knobs)] = np.abs(runner.forward(inputs)["logits"] - expected).max()
+        assert ("layers in float: 4" in words) == ("keep_float" in knobs)
+    plain, in_float, smoothed = errors.values()
+    assert in_float < plain
+    assert smoothed < plain

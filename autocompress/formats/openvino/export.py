@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,16 +40,15 @@ def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
     packed: dict[str, StoredWeight] = {}
     told: dict[str, None] = {}
     for source in sorted(template.folder.glob("*.onnx")):
-        graph, kernels, out_of_graph = _with_weights(model, template, source)
-        result = graph.model
+        filled = _with_weights(model, template, source)
+        graph = filled.graph
         if model.activation_step is not None and model.activation_step.tag == "int8_static":
-            result = _with_integer_kernels(result, model.activation_step, context)
-            kernels = {"int8 (static, NNCF)": None}
+            graph = _with_integer_kernels(filled, model.activation_step, context)
         elif model.precision != "float32":
-            store_half(result, HALF[model.precision])
-        save(result, folder / f"{source.stem}.xml", _options(model))
-        packed |= out_of_graph
-        told |= kernels
+            store_half(graph, HALF[model.precision])
+        save(graph, folder / f"{source.stem}.xml", _options(model))
+        packed |= filled.packed
+        told |= dict.fromkeys(filled.words)
     write_packed(packed, folder)
     if context.task in GENERATING_TASKS:
         settings = json.dumps(generation_settings(model.module).plain(), indent=1)
@@ -55,31 +56,59 @@ def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
     return "; ".join(told)
 
 
-def _with_weights(
-    model: CompressibleModel, template: Template, source: Path
-) -> tuple[OpenGraph, dict[str, None], dict[str, StoredWeight]]:
-    """One graph with the model's own weights in it, what computes them, and those that are kept beside it."""
+@dataclass(frozen=True)
+class FilledGraph:
+    """One graph with the model's own weights in it.
+
+    Attributes:
+        graph: OpenVINO's model.
+        packed: the weights that are kept beside it.
+        in_float: names of the nodes whose layers are to compute in float.
+        words: what computes the weights.
+    """
+
+    graph: ov.Model
+    packed: dict[str, StoredWeight]
+    in_float: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+def _with_weights(model: CompressibleModel, template: Template, source: Path) -> FilledGraph:
     found = {
         name: [place for place in places if place.graph == source.name] for name, places in template.places.items()
     }
     graph = OpenGraph(source, {place.initializer for places in found.values() for place in places})
-    coded: dict[str, None] = {}
-    plain: dict[str, None] = {}
-    packed: dict[str, StoredWeight] = {}
+    stored: dict[str, StoredWeight] = {}
+    told: dict[str, None] = {}
+    in_float: list[str] = []
     activations = "int8" if _is(model.activation_step, "int8_dynamic") else "float"
     for weight in model.weights():
         places = found.get(weight.name)
         if not places:
             continue
         read_by = readers(graph, places)
-        stored = write_weight(graph, _stored(model, weight), places, weight.name)
-        if not stored.is_native:
-            packed[weight.name] = stored
-        told = words(stored, read_by, activations)
-        (plain if isinstance(stored.encoding, Dense) else coded)[told] = None
-    if plain and model.precision != "float32":
-        plain = {_half_words(model.precision): None}
-    return graph, coded or plain, packed
+        if weight.name in model.float_layers:
+            in_float += [node.get_friendly_name() for node in read_by]
+        written = write_weight(graph, _stored(model, weight), places, weight.name)
+        stored[weight.name] = written
+        if not isinstance(written.encoding, Dense):
+            told[words(written, {node.get_type_name() for node in read_by}, activations)] = None
+    return FilledGraph(
+        graph.model,
+        {name: weight for name, weight in stored.items() if not weight.is_native},
+        tuple(in_float),
+        _words(model, told, len(in_float)),
+    )
+
+
+def _words(model: CompressibleModel, coded: Collection[str], n_float: int) -> tuple[str, ...]:
+    if _is(model.activation_step, "int8_static"):
+        return ("int8 (static, NNCF)", *([f"layers in float: {n_float}"] if n_float else []))
+    if coded:
+        return tuple(coded)
+    if model.precision == "float32" or can_compute_in(ov.Core(), HINT[model.precision]):
+        return (model.precision,)
+    return (f"{model.precision} widened to float32 at load",)
 
 
 def _stored(model: CompressibleModel, weight: Weight) -> StoredWeight:
@@ -98,20 +127,15 @@ def _stored(model: CompressibleModel, weight: Weight) -> StoredWeight:
     return StoredWeight(encoding, int8="row" if per_channel else "whole")
 
 
-def _with_integer_kernels(graph: ov.Model, step: Step, context: StepContext) -> ov.Model:
+def _with_integer_kernels(filled: FilledGraph, step: Step, context: StepContext) -> ov.Model:
     samples = list(context.calibration())[: getattr(step, "n_calibration_samples", None)]
     is_transformer = context.facts.share("linear") > context.facts.share("convolution")
-    return quantize_static(graph, step, samples, is_transformer)
+    return quantize_static(filled.graph, step, samples, is_transformer, filled.in_float)
 
 
 def _options(model: CompressibleModel) -> dict[str, str]:
     group = ACTIVATION_GROUP if _is(model.activation_step, "int8_dynamic") else 0
     return {"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(group), "INFERENCE_PRECISION_HINT": HINT[model.precision]}
-
-
-def _half_words(precision: str) -> str:
-    computed = can_compute_in(ov.Core(), HINT[precision])
-    return precision if computed else f"{precision} widened to float32 at load"
 
 
 def _is(step: Step | None, tag: str) -> bool:

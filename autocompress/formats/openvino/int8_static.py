@@ -1,10 +1,10 @@
-"""Static int8 by NNCF: ranges of activations calibrated, SmoothQuant where attention is."""
+"""Static int8 by NNCF: ranges of activations calibrated, outliers of transformers smoothed."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +16,20 @@ if TYPE_CHECKING:
     from autocompress.compressible import Inputs
     from autocompress.recipe import Step
 
+SMOOTHING_OFF = -1
 
-def quantize_static(model: Any, step: Step, samples: Sequence[Inputs], is_transformer: bool) -> Any:
-    """Quantize what NNCF finds to pay: weights int8, activations as its mixed preset says. ``samples``: batches of one.
 
-    In a transformer scales move from activations to weights first.
+def quantize_static(
+    model: Any, step: Step, samples: Sequence[Inputs], is_transformer: bool, in_float: Collection[str]
+) -> Any:
+    """Quantize what NNCF finds to pay: weights int8 and symmetric, activations asymmetric where that helps.
 
-    Source: Xiao et al. 2023, SmoothQuant, arXiv:2211.10438, section 4, by NNCF.
+    Args:
+        model: a float graph.
+        step: the knobs of ``int8_static``; ``smoothing`` is left to NNCF, which does it for transformers only.
+        samples: batches of one.
+        is_transformer: whether NNCF looks for attention.
+        in_float: names of the nodes that compute in float.
 
     Raises:
         Unsupported: NNCF cannot do this graph, or there is no calibration data.
@@ -33,14 +40,14 @@ def quantize_static(model: Any, step: Step, samples: Sequence[Inputs], is_transf
     nncf.set_log_level(logging.ERROR)
     if not samples:
         raise Unsupported("int8_static needs calibration data, and there is none")
-    feeds = [_feeds(model, sample) for sample in samples]
     try:
         return nncf.quantize(
             model,
-            nncf.Dataset(feeds),
+            nncf.Dataset([_feeds(model, sample) for sample in samples]),
             preset=nncf.QuantizationPreset.MIXED,
             model_type=nncf.ModelType.TRANSFORMER if is_transformer else None,
-            subset_size=len(feeds),
+            subset_size=len(samples),
+            ignored_scope=nncf.IgnoredScope(names=sorted(in_float)),
             advanced_parameters=_advanced(step),
         )
     except (nncf.ValidationError, nncf.InternalError, nncf.UnsupportedModelError, RuntimeError) as problem:
@@ -48,34 +55,28 @@ def quantize_static(model: Any, step: Step, samples: Sequence[Inputs], is_transf
 
 
 def _advanced(step: Step) -> Any:
-    from nncf import quantization as _  # noqa: F401 - registers the parameters' module
-    from nncf.quantization.advanced_parameters import (
-        AdvancedQuantizationParameters,
-        QuantizationParameters,
-    )
-    from nncf.quantization.range_estimator import (
-        AggregatorType,
-        RangeEstimatorParameters,
-        StatisticsCollectorParameters,
-        StatisticsType,
-    )
+    from nncf.quantization import advanced_parameters as advanced
 
     knobs: Any = step
-    advanced = AdvancedQuantizationParameters(
-        weights_quantization_params=QuantizationParameters(per_channel=knobs.per_channel)
+    parameters = advanced.AdvancedQuantizationParameters(
+        weights_quantization_params=advanced.QuantizationParameters(per_channel=knobs.per_channel),
+        smooth_quant_alphas=advanced.AdvancedSmoothQuantParameters(matmul=knobs.smoothing or SMOOTHING_OFF),
     )
     if knobs.calibration == "percentile":
-        outside = 1 - knobs.percentile / 100
-        low, high = (
-            StatisticsCollectorParameters(
-                statistics_type=StatisticsType.QUANTILE,
-                aggregator_type=AggregatorType.MEAN,
-                quantile_outlier_prob=outside,
-            )
-            for _ in range(2)
-        )
-        advanced.activations_range_estimator_params = RangeEstimatorParameters(min=low, max=high)
-    return advanced
+        parameters.activations_range_estimator_params = _percentile(knobs.percentile)
+    return parameters
+
+
+def _percentile(percentile: float) -> Any:
+    """The range that holds so many per cent of a sample's values, averaged over the samples."""
+    from nncf.quantization import range_estimator as ranges
+
+    bound = ranges.StatisticsCollectorParameters(
+        statistics_type=ranges.StatisticsType.QUANTILE,
+        aggregator_type=ranges.AggregatorType.MEAN,
+        quantile_outlier_prob=1 - percentile / 100,
+    )
+    return ranges.RangeEstimatorParameters(min=bound, max=bound)
 
 
 def _feeds(model: Any, sample: Inputs) -> dict[str, npt.NDArray[Any]]:

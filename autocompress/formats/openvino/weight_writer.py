@@ -30,9 +30,14 @@ def write_weight(graph: OpenGraph, weight: StoredWeight, places: Sequence[Place]
     return weight
 
 
-def readers(graph: OpenGraph, places: Sequence[Place]) -> set[str]:
-    """The types of the nodes that read a weight."""
-    return {port.get_node().get_type_name() for place in places for port in graph.uses(place.initializer)}
+def readers(graph: OpenGraph, places: Sequence[Place]) -> list[Any]:
+    """The nodes that compute with a weight."""
+    found = [port.get_node() for place in places for port in graph.uses(place.initializer)]
+    for index, node in enumerate(found):
+        while node.get_type_name() == "Reshape":  # kernels of grouped convolutions
+            (node,) = (port.get_node() for port in node.output(0).get_target_inputs())
+        found[index] = node
+    return found
 
 
 def _is_linear(port: Any) -> bool:

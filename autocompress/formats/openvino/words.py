@@ -10,11 +10,9 @@ from autocompress.formats.openvino.weight_nodes import SIGNED, is_native
 
 
 def words(weight: StoredWeight, readers: Collection[str], activations: str) -> str:
-    """What computes a weight that nodes of these types read; ``activations``: what kernels multiply integers with."""
-    encoding, form = weight.encoding, weight.runtime_form
-    if isinstance(encoding, Dense):
-        return "float32"
-    stored = _described(encoding)
+    """What computes a coded weight; ``readers`` are node types, ``activations`` what integers are multiplied with."""
+    form = weight.runtime_form
+    stored = _described(weight.encoding)
     if isinstance(form, GroupedIntegers) and is_native(form):
         kept = stored if weight.is_native else f"{stored} unpacked to int{form.bits} at load"
         if "MatMul" in readers:
