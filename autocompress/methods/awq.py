@@ -26,7 +26,7 @@ class Awq(CalibratedCoding, tag="awq"):
     """Weight-only integer quantization that protects the weights of the strongest inputs.
 
     Each column of a weight, shape (out_features, in_features), is multiplied by a scale before it is rounded, and the
-    layer's input is divided by it: the mean magnitude of that input, to the power of the one of ``n_exponents``
+    layer's input is divided by it: the mean magnitude of that input, to the power of the one of ``exponents``
     steps from 0 to 1 that changes the layers' outputs least. Layers that read the same input (query, key and value)
     share their scales, which are stored beside the codes (`GroupedIntegers.input_scales`), so that any linear layer can
     have them. With ``clipping``, each group's range is then cut to the share of it that changes the group's part of the
@@ -42,12 +42,12 @@ class Awq(CalibratedCoding, tag="awq"):
     summary = "Round weights to 2-8 bit integers, most finely where a layer's inputs are strong"
 
     clipping: Annotated[bool, Choice(True, False)] = True
-    n_exponents: Annotated[int, Field(ge=0, le=100)] = 20
+    exponents: Annotated[int, Field(ge=0, le=100)] = 20
 
     def code(self, targets: Sequence[Target], inputs: InputStatistics) -> list[GroupedIntegers]:
         """See `CalibratedCoding.code`."""
-        exponents = [step / self.n_exponents for step in range(1, self.n_exponents + 1)]
-        tried = [None, *(input_scales(inputs.mean_abs, exponent) for exponent in exponents)]
+        steps = range(1, self.exponents + 1)
+        tried = [None, *(input_scales(inputs.mean_abs, step / self.exponents) for step in steps)]
         scales = min(tried, key=lambda scales: self._error(targets, inputs, scales))
         return [self._code(target, inputs, scales) for target in targets]
 

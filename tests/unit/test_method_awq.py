@@ -98,7 +98,7 @@ def test_layers_that_read_the_same_input_share_their_scales(tmp_path: Path) -> N
 def test_without_exponents_only_ranges_are_clipped(tmp_path: Path) -> None:
     module = bert()
     model = CompressibleModel(module)
-    step = Awq(bits=3, group_size=32, n_exponents=0)
+    step = Awq(bits=3, group_size=32, exponents=0)
     step.apply(model, step_context(module, tmp_path, calibration=token_calls(4)))
     assert all(isinstance(e, GroupedIntegers) and e.input_scales is None for e in model.encodings.values())
 
