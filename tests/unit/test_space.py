@@ -173,7 +173,7 @@ def test_a_recipe_of_another_seed_is_not_in_the_space() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(recipes())
+@given(recipes(space_on("bert").formats))
 def test_every_recipe_on_the_grid_is_either_refused_with_a_reason_or_can_be_proposed(recipe: Recipe) -> None:
     recipe = recipe.model_copy(update={"seed": 0}).canonical()
     space = space_on("bert")
