@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from autocompress.encodings import Encoding
+from autocompress.encodings import Encoding, FloatArray
 from autocompress.errors import ModelError, Unsupported
 from autocompress.facts import ModelFacts, WeightFact, WeightKind, WeightScope
 from autocompress.structure import Structure
@@ -82,6 +82,9 @@ class CompressibleModel:
         structure: what structural steps changed that the configuration cannot express.
         precision: what the runtime computes in.
         activation_step: the step whose int8 kernels the format must use, if any (activations belong to the format).
+        float_layers: names of weights whose layers compute in float all the same, the most sensitive one first.
+        smoothing: weight name to what, before they become integers, the layer's inputs are divided and the weight's
+            columns multiplied by, shape (in_features,). Layers that read the same tensor have equal factors.
     """
 
     module: nn.Module
@@ -90,6 +93,8 @@ class CompressibleModel:
     structure: Structure = field(default_factory=Structure)
     precision: Precision = "float32"
     activation_step: Step | None = None
+    float_layers: tuple[str, ...] = ()
+    smoothing: dict[str, FloatArray] = field(default_factory=dict)
 
     def weights(self, *kinds: WeightKind) -> Iterator[Weight]:
         """The weight matrices of the given kinds (all when none is given), each shared parameter once.

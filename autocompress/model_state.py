@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TENSORS_FILE = "tensors.safetensors"
 ENCODINGS_FILE = "encodings.safetensors"
 STATE_FILE = "state.json"
+SMOOTHING = "smoothing/"
+"""What stands before a weight's name where its smoothing factors are kept beside the encodings' parts."""
 
 
 def facts_of(module: nn.Module, task_name: str) -> ModelFacts:
@@ -40,9 +42,9 @@ def facts_of(module: nn.Module, task_name: str) -> ModelFacts:
         feed_forward_width=feed_forward.width if feed_forward else None,
         layer_counts={stack.part: len(stack.layers) for stack in find_layer_stacks(module)},
         head_groups=attention.n_groups if attention else None,
+        heads_in_config=attention is not None and attention.in_config,
         dtype=float_dtype(module),
     )
-        heads_in_config=attention is not None and attention.in_config,
 
 
 def float_dtype(module: nn.Module) -> str:
@@ -111,6 +113,7 @@ def save_state(model: CompressibleModel, folder: Path) -> None:
         folder / TENSORS_FILE,
     )
     parts, headers = pack_encodings(model.encodings)
+    parts |= {f"{SMOOTHING}{name}": factors for name, factors in model.smoothing.items()}
     save_file({name: torch.from_numpy(part.copy()) for name, part in parts.items()}, folder / ENCODINGS_FILE)
     state = {
         "encodings": headers,
@@ -118,6 +121,7 @@ def save_state(model: CompressibleModel, folder: Path) -> None:
         "structure": model.structure.plain(),
         "precision": model.precision,
         "activation_step": model.activation_step.plain() if model.activation_step else None,
+        "float_layers": list(model.float_layers),
     }
     (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
 
@@ -140,11 +144,14 @@ def restore_state(folder: Path, build: Callable[[Mapping[str, int]], nn.Module])
     restructure(module, structure)
     fill(module, load_file(folder / TENSORS_FILE))
     step = state["activation_step"]
+    parts = load_arrays(folder / ENCODINGS_FILE)
     return CompressibleModel(
         module=module,
-        encodings=unpack_encodings(load_arrays(folder / ENCODINGS_FILE), state["encodings"]),
+        encodings=unpack_encodings(parts, state["encodings"]),
         overrides=state["overrides"],
         structure=structure,
         precision=state["precision"],
         activation_step=step_from_plain(step, "activation_step") if step else None,
+        float_layers=tuple(state["float_layers"]),
+        smoothing={name.removeprefix(SMOOTHING): part for name, part in parts.items() if name.startswith(SMOOTHING)},
     )

@@ -6,9 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.facts import ModelFacts
+from autocompress.methods.fake_integers import integer_sensitivities
 from autocompress.methods.integer_kernels import IntegerKernels
+from autocompress.methods.smoothing import smoothing_factors
 from autocompress.recipe import Choice, When
+
+SENSITIVITY_SAMPLES = 8
 
 
 class Int8Static(IntegerKernels, tag="int8_static"):
@@ -16,9 +21,12 @@ class Int8Static(IntegerKernels, tag="int8_static"):
 
     ``calibration`` says how a range is chosen from ``n_calibration_samples`` samples: the extremes seen (``minmax``),
     the range that loses least information (``entropy``), or that which holds ``percentile`` per cent of the values.
-    ``per_channel``: one scale per output channel of a weight instead of one per weight.
+    ``per_channel``: one scale per output channel of a weight instead of one per weight. ``smoothing`` above 0 moves
+    outliers of linear layers' inputs into their weights beforehand, the more the larger it is. Of all layers, the
+    ``keep_float`` to whose rounding the outputs are most sensitive stay in float.
 
-    Source: Wu et al. 2020, Integer Quantization for Deep Learning Inference, arXiv:2004.09602, section 3.
+    Source: Wu et al. 2020, Integer Quantization for Deep Learning Inference, arXiv:2004.09602, sections 3 and 5.1;
+    smoothing: Xiao et al. 2022, SmoothQuant, arXiv:2211.10438, section 4.
     """
 
     summary = "Int8 weights and activations, ranges calibrated on data"
@@ -33,8 +41,30 @@ class Int8Static(IntegerKernels, tag="int8_static"):
     per_channel: Annotated[bool, Choice(True, False)] = True
     n_calibration_samples: Annotated[int, Field(ge=1, le=10_000)] = 64
 
+    smoothing: Annotated[float, Field(ge=0, lt=1), Choice(0.0, 0.5, 0.75)] = 0.0
+    keep_float: Annotated[int, Field(ge=0, le=1000), Choice(0, 1, 2, 4)] = 0
+
     def refuses(self, facts: ModelFacts) -> str | None:
         """See `Step.refuses`."""
         if not facts.of_kind("linear", "convolution"):
             return "the model has no linear and no convolution weights"
+        if self.smoothing and not facts.of_kind("linear"):
+            return "smoothing is for linear layers, and the model has none"
+        if self.keep_float >= len(facts.of_kind("linear", "convolution")):
+            return f"keep_float {self.keep_float} would leave no layer in integers"
         return None
+
+    def apply(self, model: CompressibleModel, context: StepContext) -> None:
+        """Ask the format for its kernels; choose the layers that stay in float and the smoothing.
+
+        Raises:
+            NonFiniteWeight: a weight holds inf or nan; the message names the parameter.
+            Unsupported: smoothing or sensitivities need calibration data, and there is none.
+        """
+        super().apply(model, context)
+        calls = list(context.calibration())[: self.n_calibration_samples] if self.smoothing or self.keep_float else []
+        if self.smoothing:
+            model.smoothing = smoothing_factors(model, calls, self.smoothing, context.device)
+        if self.keep_float:
+            measured = integer_sensitivities(model, calls[:SENSITIVITY_SAMPLES], model.smoothing, context.device)
+            model.float_layers = tuple(sorted(measured, key=lambda name: -measured[name])[: self.keep_float])

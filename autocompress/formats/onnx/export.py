@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from autocompress.encodings import Dense
-from autocompress.errors import Unsupported
+from autocompress.encodings import Dense, FloatArray
 from autocompress.formats.onnx.exporter import GENERATING_TASKS, generation_settings
 from autocompress.formats.onnx.graph_editor import GraphEditor
 from autocompress.formats.onnx.half_precision import to_float16
@@ -18,6 +17,8 @@ from autocompress.formats.onnx.int8_dynamic import quantize_dynamic
 from autocompress.formats.onnx.int8_static import quantize_static
 from autocompress.formats.onnx.integer_storage import CodedWeight, coded_weights
 from autocompress.formats.onnx.packing import write_weight
+from autocompress.formats.onnx.runner import DECODER
+from autocompress.formats.onnx.smoothing import divide_inputs, is_smoothable
 from autocompress.formats.onnx.template import Place, Template, float_template, matrix_of
 
 if TYPE_CHECKING:
@@ -64,18 +65,34 @@ def _with_integer_kernels(
     """One graph with int8 kernels: codes are made of the decoded values, and stored as an earlier step coded them."""
     editor = GraphEditor(onnx.load(source))
     coded: dict[str, CodedWeight] = {}
+    in_float: dict[str, CodedWeight] = {}  # the same of layers that stay in float
+    factors: dict[str, FloatArray] = {}
     for weight, places in _placed(model, template, source):
-        write_weight(editor, Dense(matrix_of(weight)), places, weight.name)
-        if weight.name in model.encodings:
-            coded |= coded_weights(weight.name, model.encodings[weight.name], places)
-    if step.tag == "int8_dynamic":
-        return editor, quantize_dynamic(editor, per_channel=bool(getattr(step, "per_channel", False)), coded=coded)
-    if context.task == "speech-seq2seq":
-        raise Unsupported(
-            "static int8 of an encoder-decoder would need calibrated decoding", remedy="Use int8_dynamic."
+        matrix, encoding = matrix_of(weight), model.encodings.get(weight.name)
+        smoothing = None if weight.name in model.float_layers else model.smoothing.get(weight.name)
+        if smoothing is not None and is_smoothable(editor, places):
+            factors[places[0].initializer] = smoothing
+            matrix = matrix * smoothing
+        write_weight(editor, Dense(matrix), places, weight.name)
+        by_initializer = coded_weights(
+            weight.name, encoding or Dense(matrix), places, factors.get(places[0].initializer)
         )
-    samples = list(context.calibration())[: getattr(step, "n_calibration_samples", None)]
-    return quantize_static(editor, step, samples, coded)
+        if weight.name in model.float_layers:
+            in_float |= by_initializer
+        elif encoding is not None:
+            coded |= by_initializer
+    divide_inputs(editor, factors)
+    if step.tag == "int8_dynamic" or source.name == DECODER:
+        per_channel = bool(getattr(step, "per_channel", False))
+        words = quantize_dynamic(editor, per_channel=per_channel, coded=coded, in_float=in_float.keys())
+    else:
+        samples = list(context.calibration())[: getattr(step, "n_calibration_samples", None)]
+        editor, words = quantize_static(editor, step, samples, coded, in_float.keys())
+    for kept in in_float.values():
+        if len(kept.places) == 1:
+            write_weight(editor, kept.encoding, kept.places, kept.name)
+    n_float = len({kept.name for kept in in_float.values()})
+    return editor, [*words, *([f"layers in float: {n_float}"] if n_float else [])]
 
 
 def _placed(model: CompressibleModel, template: Template, source: Path) -> Iterator[tuple[Weight, list[Place]]]:

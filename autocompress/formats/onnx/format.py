@@ -53,15 +53,11 @@ class OnnxFormat(Format):
         if "bf16" in tags:
             return "ONNX Runtime's kernels do not take bfloat16"
         if "heads" in tags and facts.decodes and not facts.heads_in_config:
-            return (
-                "a decoder is exported with as many heads in its cache as its configuration says, which heads leaves"
-            )
+            return "a decoder is exported with as many heads in its cache as its configuration says, which heads leaves"
         quantizers = tags & {"int8_dynamic", "int8_static"}
         if not quantizers:
             return None
         tag = quantizers.pop()
-        if tag == "int8_static" and facts.task == "speech-seq2seq":
-            return "static int8 of an encoder-decoder would need calibrated decoding; use int8_dynamic"
         if tag == "int8_dynamic" and facts.share("convolution") > MOSTLY:
             return "dynamic int8 has no fast convolutions in ONNX Runtime, and this model is mostly convolutions"
         if device == "cuda":

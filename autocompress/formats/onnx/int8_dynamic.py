@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,11 @@ NONE_CODED: Mapping[str, CodedWeight] = {}
 
 
 def quantize_dynamic(
-    editor: GraphEditor, *, per_channel: bool, coded: Mapping[str, CodedWeight] = NONE_CODED
+    editor: GraphEditor,
+    *,
+    per_channel: bool,
+    coded: Mapping[str, CodedWeight] = NONE_CODED,
+    in_float: Collection[str] = (),
 ) -> list[str]:
     """Give every linear layer int8 weights and int8 arithmetic; embeddings and convolutions int8 storage.
 
@@ -31,6 +35,7 @@ def quantize_dynamic(
         per_channel: a scale for each output channel instead of one for the weight.
         coded: by initializer the weights that an earlier step has coded: they are stored as they are coded, where that
             is smaller, and become the same integers at load.
+        in_float: the initializers that are left as they are.
 
     Returns:
         In words what computes.
@@ -38,22 +43,22 @@ def quantize_dynamic(
     kept = keep_encodings(editor, coded)
     storage = IntegerStorage(editor, coded)
     quantizer = _DynamicQuantizer(editor, storage, per_channel)
-    for name in list(editor.arrays):
+    for name in [name for name in editor.arrays if name not in in_float]:
         quantizer.quantize(name)
     return ["int8 (dynamic, MatMulInteger)", *storage.words, *kept]
 
 
-def quantize_storage(editor: GraphEditor, coded: Mapping[str, CodedWeight] = NONE_CODED) -> list[str]:
+def quantize_storage(editor: GraphEditor, coded: Mapping[str, CodedWeight], in_float: Collection[str]) -> list[str]:
     """Store embeddings and convolutions' kernels as int8 with a scale per row; nothing computes in integers.
 
-    Those of ``coded`` stay as they are coded, where that is smaller.
+    Those of ``coded`` stay as they are coded, where that is smaller, and those ``in_float`` as they are.
 
     Returns:
         In words what computes those.
     """
     kept = keep_encodings(editor, coded)
     quantizer = _DynamicQuantizer(editor, IntegerStorage(editor, coded), per_channel=True)
-    for name in list(editor.arrays):
+    for name in [name for name in editor.arrays if name not in in_float]:
         uses = editor.uses(name)
         if not any(is_linear(use, transposed) for use in uses for transposed in (False, True)):
             quantizer.quantize(name)
