@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 SMALLEST_SIDE = 32
 """Layers narrower than this on either side are heads and stems, to which a low rank does much harm."""
-LEAST_EIGENVALUE = 1e-6
-"""Of a gram, as a share of its largest one: sums in float32 know no smaller ones, and inputs may always be zero."""
+DAMPING = 1e-4
+"""Added to a gram's diagonal, as a share of its mean: where no input was seen, the weight itself counts a little."""
 
 
 class LowRank(Step, tag="low_rank"):
@@ -28,15 +28,15 @@ class LowRank(Step, tag="low_rank"):
     The weight, shape (out_features, in_features), becomes the product of (out_features, rank) and (rank, in_features),
     the largest rank at which both together have at most the share ``keep`` of its elements. Without activations this is
     the truncated singular value decomposition, which changes the weight least. With ``activation_aware`` it changes the
-    layer's output over the calibration data least: the weight is multiplied by a root of its inputs' gram matrix before
-    the decomposition, and the right factor by its inverse afterwards; later layers see what earlier ones have become.
-    The root is made of eigenvectors, which unlike Cholesky's does not need a gram of full rank.
+    layer's output over the calibration data least: the output's principal directions stay, and the weight's projection
+    on them; later layers see what earlier ones have become. Whitening the inputs before the decomposition, as SVD-LLM
+    does, finds the same product by way of a root and an inverse, which a gram of less than full rank does not have.
 
     Layers narrower than 32 on either side, shared weights and weights that their module reads by itself (PyTorch's own
     ``MultiheadAttention``) stay whole.
 
-    Source: Wang et al. 2024, SVD-LLM, arXiv:2403.07378, section 3.1 (whitening); Wang et al. 2025, SVD-LLM V2,
-    arXiv:2503.12340, section 3.2 (the root by eigenvectors).
+    Source: Wang et al. 2024, SVD-LLM, arXiv:2403.07378, section 3.1; Yu and Wu 2023, Compressing Transformers:
+    Features Are Low-Rank, but Weights Are Not!, AAAI 37, section 3 (by the output's principal directions).
     """
 
     phase = Phase.STRUCTURE
@@ -103,28 +103,17 @@ def factors(matrix: Tensor, rank: int, gram: Tensor | None = None) -> tuple[Tens
     """Two factors of shapes (out, rank) and (rank, in) whose product stands for a matrix of shape (out, in).
 
     With ``gram``, the sum of the outer products of the layer's inputs, the layer's output changes least; without, the
-    matrix itself does. Both in the sense of the sum of squares. The singular values are shared out evenly.
+    matrix itself does. Both in the sense of the sum of squares. The left factor's columns are orthonormal.
     """
     import torch
 
     matrix = matrix.double()
-    if gram is None:
-        u, sizes, v = torch.linalg.svd(matrix, full_matrices=False)
-    else:
-        scales, directions = _root(gram.double())
-        u, sizes, v = torch.linalg.svd(matrix @ directions * scales, full_matrices=False)
-        v = v / scales @ directions.T
-    roots = sizes[:rank].sqrt()
-    return (u[:, :rank] * roots).float(), (roots[:, None] * v[:rank]).float()
-
-
-def _root(gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Roots of a gram's eigenvalues, shape (n,), none of them zero, and its eigenvectors as columns, shape (n, n)."""
-    import torch
-
-    values, vectors = torch.linalg.eigh(gram)
-    largest = values[-1] if values[-1] > 0 else torch.ones_like(values[-1])
-    return values.clamp(min=LEAST_EIGENVALUE * largest).sqrt(), vectors
+    covariance = matrix @ matrix.T
+    if gram is not None:
+        gram = gram.double()
+        covariance = matrix @ gram @ matrix.T + DAMPING * gram.diagonal().mean() * covariance
+    directions = torch.linalg.eigh(covariance).eigenvectors[:, -rank:].flip(1)
+    return directions.float(), (directions.T @ matrix).float()
 
 
 def _replace(model: CompressibleModel, weight: Weight, left: Tensor, right: Tensor) -> None:
