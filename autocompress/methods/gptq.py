@@ -33,8 +33,8 @@ class Gptq(CalibratedCoding, tag="gptq"):
     follow, every scale and then every code is set to its best while all others stay. ``damping`` is what is added to
     the Gram matrix's diagonal, as a share of its mean. Pruned weights stay zero, and what that costs is made good, too.
 
-    Per 10^6 weights of a layer with 1024 inputs, it keeps 4 MB of statistics, and while it works on the layer some
-    30 MB more.
+    Per 10^6 weights of layers with 1024 inputs, it computes for about 1.5 seconds on one core besides the passes over
+    the calibration data, and takes 60 MB; the statistics of each input of a layer group take 4 MB.
 
     Source: Frantar et al. 2022, GPTQ, arXiv:2210.17323; zeros as in Frantar & Alistarh 2023, SparseGPT,
     arXiv:2301.00774, section 3.3.
