@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from autocompress import registry
 from autocompress.errors import ModelError
-from autocompress.formats.pytorch.runner import PyTorchRunner
 from autocompress.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -36,7 +35,8 @@ def load(
     name = _format_of(folder)
     model = ModelSpec(path=str(task_file), task_file=str(task_file)) if task_file else None
     runner: Runner = registry.load("formats", name)().load(folder, device, threads or os.cpu_count() or 1, model)
-    return runner.module if isinstance(runner, PyTorchRunner) else runner
+    module: nn.Module | Runner = getattr(runner, "module", runner)
+    return module
 
 
 def _format_of(folder: Path) -> str:

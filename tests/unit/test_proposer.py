@@ -24,10 +24,15 @@ N_PROPOSALS = 220
 ORIGINAL = trial(0, [], "pytorch", measurement(size=1))
 
 
-def tiny_space() -> SearchSpace:
-    """Two formats, with half precision or without: four recipes."""
+def space_of(*methods: str) -> SearchSpace:
+    """These methods in two formats."""
     formats = {name: registry.load("formats", name)() for name in ("onnx", "pytorch")}
-    return SearchSpace({"fp16": registry.load("methods", "fp16")}, formats, MODELS["bert"], "cpu", 0)
+    return SearchSpace({tag: registry.load("methods", tag) for tag in methods}, formats, MODELS["bert"], "cpu", 0)
+
+
+def tiny_space() -> SearchSpace:
+    """With half precision or without: four recipes."""
+    return space_of("fp16")
 
 
 def proposals(proposer: Proposer, count: int, finished: list[FrozenTrial] | None = None) -> list[Recipe]:
@@ -108,7 +113,7 @@ def test_learning_leaves_no_trace_in_the_record(study: Study, tmp_path: Path) ->
 
 
 def test_it_goes_where_trials_were_good_although_it_never_proposes_those_again() -> None:
-    space = space_on("bert")
+    space = space_of("magnitude", "wanda", "kmeans", "rtn", "fp16")
     proposer = Proposer(space, seed=0)
     record = optuna.create_study(directions=DIRECTIONS)
     tried: list[str] = []
