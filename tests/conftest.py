@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# Small models gain nothing from threads, and threads that wait for one another stand still on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts background jobs so, and their children ignore Ctrl-C for ever, too: the tests
     # that send it need it answered.

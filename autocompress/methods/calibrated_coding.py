@@ -74,24 +74,28 @@ class CalibratedCoding(IntegerCoding):
             Unsupported: there is no calibration data, or it makes a layer's input overflow.
         """
         model.require_finite()
-        weights = sorted(self.to_code(model), key=lambda weight: weight.kind != "embedding")
+        planned = self.planned(model, context)
+        bits = {weight.name: width for weight, width in planned}
+        weights = sorted((weight for weight, _ in planned), key=lambda weight: weight.kind != "embedding")
         calls = context.calibration()[: self.n_calibration_samples]
         n_done = 0
         for group in layer_groups(weights):
             inputs = observe(model.module, group, calls, context.device)
             for sharing in _by_inputs(group, inputs):
-                self._encode(model, sharing, inputs.get(sharing[0].name), context.device)
+                self._encode(model, sharing, bits, inputs.get(sharing[0].name), context.device)
                 n_done += len(sharing)
                 context.progress(n_done, len(weights))
 
     def _encode(
-        self, model: CompressibleModel, weights: Sequence[Weight], inputs: InputStatistics | None, device: str
+        self,
+        model: CompressibleModel,
+        weights: Sequence[Weight],
+        bits: Mapping[str, int],
+        inputs: InputStatistics | None,
+        device: str,
     ) -> None:
         """Encode weights that read the same inputs, or one that calibration did not reach."""
-        targets = [
-            Target.of(weight, model.encodings.get(weight.name), self.bits_for(weight.name), device)
-            for weight in weights
-        ]
+        targets = [Target.of(weight, model.encodings.get(weight.name), bits[weight.name], device) for weight in weights]
         plain = [round_to_nearest(t.matrix, t.bits, self.group_size, self.symmetric) for t in targets]
         chosen = plain
         if inputs is not None:

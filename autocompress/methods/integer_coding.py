@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from autocompress.compressible import CompressibleModel, Weight, as_numpy
-from autocompress.encodings import GroupedIntegers
+from autocompress.compressible import CompressibleModel, StepContext, Weight, as_numpy
+from autocompress.encodings import Dense, GroupedIntegers
 from autocompress.facts import ModelFacts, WeightFact, WeightScope
 from autocompress.methods.coding import WeightCoding
-from autocompress.recipe import Choice
+from autocompress.recipe import Choice, When
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,9 +29,13 @@ class IntegerCoding(WeightCoding):
     """A step that stores the weights of its scope as integers in groups along the input axis.
 
     Weights narrower than a group (small stems and heads, where a group would save little and cost much) stay dense.
+    With ``effective_bits``, each weight gets 2, 3, 4 or 8 bits, or float16 values, so that a weight of the scope takes
+    that many bits on average, its share of the scales included, and the model's output on calibration data suffers
+    least: see `mixed_bits.mixed_widths`.
     """
 
-    bits: Annotated[Literal[2, 3, 4, 8], Choice(3, 4, 8)] = 4
+    effective_bits: Annotated[float | None, Field(ge=2, le=16), Choice(None, 3.25, 4.25)] = None
+    bits: Annotated[Literal[2, 3, 4, 8], Choice(3, 4, 8), When("effective_bits", None)] = 4
     group_size: Annotated[int, Field(ge=16, le=1024), Choice(32, 64, 128)] = 128
     symmetric: Annotated[bool, Choice(True, False)] = True
     scope: Annotated[WeightScope, Choice("layers", "all")] = "all"
@@ -44,14 +48,29 @@ class IntegerCoding(WeightCoding):
             return f"group_size {self.group_size} is wider than every weight (at most {widest} inputs)"
         return None
 
-    def bits_for(self, name: str) -> int:
-        """Bits of the codes of the weight of this name."""
-        del name
-        return self.bits
+    @property
+    def reads_calibration(self) -> bool:
+        """See `Step.reads_calibration`."""
+        return super().reads_calibration or self.effective_bits is not None
 
-    def to_code(self, model: CompressibleModel) -> list[Weight]:
-        """The weights that this step stores as integers."""
-        return [weight for weight in self.uncoded(model) if self._is_wide_enough(weight.fact)]
+    def planned(self, model: CompressibleModel, context: StepContext) -> list[tuple[Weight, int]]:
+        """The weights that this step stores as integers, each with the bits of its codes.
+
+        Those that are to keep 16 bits are stored so at once.
+
+        Raises:
+            Unsupported: bits are to be chosen and there is no calibration data, or too few of them were given.
+        """
+        from autocompress.methods.mixed_bits import HALF, mixed_widths
+
+        weights = [weight for weight in self.uncoded(model) if self._is_wide_enough(weight.fact)]
+        if self.effective_bits is None:
+            return [(weight, self.bits) for weight in weights]
+        widths = mixed_widths(self, model.module, weights, self.effective_bits, context)
+        for weight in weights:
+            if widths[weight.name] == HALF and weight.name not in model.encodings:
+                model.encode(weight, Dense(as_numpy(weight.matrix).astype(np.float16)))
+        return [(weight, widths[weight.name]) for weight in weights if widths[weight.name] != HALF]
 
     def _is_wide_enough(self, weight: WeightFact) -> bool:
         return weight.in_features >= self.group_size

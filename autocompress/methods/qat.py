@@ -47,24 +47,26 @@ class QuantizationAwareTraining(IntegerCoding, Distilling, tag="qat"):
             Unsupported: there are no training rows, or the loss is no longer finite.
             NonFiniteWeight: a weight holds inf or nan; the message names the parameter.
         """
-        weights = self.to_code(model)
-        still = [weight for weight in weights if weight.kind == "embedding" and not self.train_embeddings]
-        for weight in still:
-            encode_integers(model, weight, self._integers(weight))
-        trained = [weight for weight in weights if weight not in still]
-        student = _RoundedStudent(model, trained, self._values)
+        planned = self.planned(model, context)
+        bits = {weight.name: width for weight, width in planned}
+        trained = [weight for weight, _ in planned if weight.kind != "embedding" or self.train_embeddings]
+        trained_names = {weight.name for weight in trained}
+        for weight, width in planned:
+            if weight.name not in trained_names:
+                encode_integers(model, weight, self._integers(weight, width))
+        student = _RoundedStudent(model, trained, lambda matrix, name: self._values(matrix, bits[name]))
         with _rounded_inputs(model.module) if self.activations else nullcontext():
             self.teach(model, context, student)
         student.store(model)
         for weight in trained:
-            encode_integers(model, weight, self._integers(weight))
+            encode_integers(model, weight, self._integers(weight, bits[weight.name]))
 
-    def _integers(self, weight: Weight) -> GroupedIntegers:
-        return round_to_nearest(weight.matrix, self.bits_for(weight.name), self.group_size, self.symmetric)
+    def _integers(self, weight: Weight, bits: int) -> GroupedIntegers:
+        return round_to_nearest(weight.matrix, bits, self.group_size, self.symmetric)
 
-    def _values(self, matrix: Tensor, name: str) -> Tensor:
+    def _values(self, matrix: Tensor, bits: int) -> Tensor:
         """What the matrix is rounded to."""
-        grid = covering_grid(matrix, self.bits_for(name), self.group_size, self.symmetric)
+        grid = covering_grid(matrix, bits, self.group_size, self.symmetric)
         return grid.values(grid.codes(matrix))
 
 

@@ -29,8 +29,8 @@ class RoundToNearest(IntegerCoding, tag="rtn"):
         Raises:
             NonFiniteWeight: a weight holds inf or nan; the message names the parameter.
         """
-        weights = self.to_code(model)
-        for index, weight in enumerate(weights):
-            matrix, bits = weight.matrix.to(context.device), self.bits_for(weight.name)
+        planned = self.planned(model, context)
+        for index, (weight, bits) in enumerate(planned):
+            matrix = weight.matrix.to(context.device)
             encode_integers(model, weight, round_to_nearest(matrix, bits, self.group_size, self.symmetric))
-            context.progress(index + 1, len(weights))
+            context.progress(index + 1, len(planned))

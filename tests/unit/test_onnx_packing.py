@@ -254,6 +254,14 @@ def test_input_scales_divide_a_weight_that_is_unpacked_at_load(bits: int, tmp_pa
     assert "unpacking at load" in words
 
 
+def test_float16_values_in_a_float32_graph_are_stored_as_such(tmp_path) -> None:
+    values = np.random.default_rng(0).normal(size=(24, 40)).astype(np.float16)
+    rows, size, words = looked_up(Dense(values), tmp_path)
+    np.testing.assert_array_equal(rows, values.astype(np.float32))
+    assert values.nbytes <= size <= values.nbytes + 1000
+    assert words.startswith("float16 weights")
+
+
 def test_a_convolution_kernel_keeps_its_shape_and_the_folded_factors(tmp_path) -> None:
     rng = np.random.default_rng(5)
     encoding = codebook(rng, (4, 27), 16)

@@ -32,7 +32,7 @@ INT8_ACTIVATIONS = 4
 
 def write_weight(editor: GraphEditor, encoding: Encoding, places: Sequence[Place], name: str) -> str:
     """Put a weight into all its places in one graph, stored once; gives in words what computes it."""
-    if isinstance(encoding, Dense):
+    if isinstance(encoding, Dense) and not _is_half_of(editor, encoding, places):
         return _write_dense(editor, encoding.decode(), places)
     if isinstance(encoding, GroupedIntegers) and fits_kernels(editor, encoding, places):
         return _write_for_kernels(editor, encoding, _stored_blobs(editor, encoding, name), places, name)
@@ -47,10 +47,18 @@ def write_weight(editor: GraphEditor, encoding: Encoding, places: Sequence[Place
     return f"{described(encoding)}, float after unpacking at load"
 
 
+def _is_half_of(editor: GraphEditor, encoding: Dense, places: Sequence[Place]) -> bool:
+    """Whether 16 bits are stored of a weight that the graph computes with in 32."""
+    kind = helper.tensor_dtype_to_np_dtype(editor.arrays[places[0].initializer].data_type)
+    return bool(encoding.values.dtype.itemsize < np.dtype(kind).itemsize)
+
+
 def described(encoding: Encoding) -> str:
     """What is stored of a weight, in words."""
     if isinstance(encoding, GroupedIntegers):
         return f"int{encoding.bits} weights"
+    if isinstance(encoding, Dense):
+        return f"{encoding.values.dtype} weights"
     if isinstance(encoding, Codebook):
         return f"{encoding.bits}-bit codebook indices"
     if isinstance(encoding, Sparse):

@@ -1,0 +1,102 @@
+"""Mixed precision: how many bits each weight gets, by what rounding it alone does to the model's output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autocompress.bit_allocation import allocate_bits
+from autocompress.compressible import StepContext, Weight, as_numpy
+from autocompress.sensitivity import Alteration, sensitivities
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from autocompress.compressible import Inputs
+    from autocompress.facts import WeightFact
+    from autocompress.methods.integer_coding import IntegerCoding
+
+WIDTHS = (2, 3, 4, 8)
+HALF = 16
+"""A weight of this width is stored as float16, not as integers."""
+N_CALLS = 32
+SENSITIVITIES_FILE = "sensitivities.json"
+
+
+def mixed_widths(
+    step: IntegerCoding, module: nn.Module, weights: Sequence[Weight], effective_bits: float, context: StepContext
+) -> dict[str, int]:
+    """Bits for each weight, ``effective_bits`` on average with scales and zero points, so that least harm is done.
+
+    The harm of a width is measured: the change of the model's output on calibration data when this weight alone is
+    rounded to it. Measured once per model and grid, and kept in the stage cache.
+
+    Raises:
+        Unsupported: there is no calibration data, or ``effective_bits`` is less than the narrowest integers take.
+    """
+    calls = context.calibration()[:N_CALLS]
+    key = context.cache.key("sensitivities", WIDTHS, step.group_size, step.symmetric, _digest(module, weights, calls))
+    folder, _ = context.cache.find_or_build(key, lambda fresh: _measure(step, module, weights, calls, context, fresh))
+    measured = json.loads((folder / SENSITIVITIES_FILE).read_text(encoding="utf-8"))
+    harm = {w.name: {HALF: 0.0} | {width: measured[f"{width} {w.name}"] for width in WIDTHS} for w in weights}
+    sizes = {w.name: {width: stored_bits(w.fact, width, step) for width in (*WIDTHS, HALF)} for w in weights}
+    return allocate_bits(harm, sizes, effective_bits * sum(weight.fact.n_elements for weight in weights))
+
+
+def stored_bits(weight: WeightFact, width: int, step: IntegerCoding) -> int:
+    """Bits that a weight of this width takes, scales and zero points included."""
+    if width == HALF:
+        return weight.n_elements * HALF
+    n_groups = weight.out_features * -(-weight.in_features // step.group_size)
+    return weight.n_elements * width + n_groups * (16 + (0 if step.symmetric else width))
+
+
+def _measure(
+    step: IntegerCoding,
+    module: nn.Module,
+    weights: Sequence[Weight],
+    calls: Sequence[Inputs],
+    context: StepContext,
+    folder: Path,
+) -> None:
+    alterations = {
+        f"{width} {weight.name}": _rounding(step, weight, width, context) for weight in weights for width in WIDTHS
+    }
+    found: Mapping[str, float] = sensitivities(module, calls, alterations, context.device)
+    (folder / SENSITIVITIES_FILE).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _rounding(step: IntegerCoding, weight: Weight, width: int, context: StepContext) -> Alteration:
+    from autocompress.methods.integer_coding import covering_grid
+
+    @contextmanager
+    def rounded() -> Iterator[None]:
+        kept = weight.parameter.data.clone()
+        matrix = weight.matrix.to(context.device)
+        grid = covering_grid(matrix, width, step.group_size, step.symmetric)
+        weight.write(grid.values(grid.codes(matrix)))
+        try:
+            yield
+        finally:
+            weight.parameter.data.copy_(kept)
+
+    def alteration() -> AbstractContextManager[object]:
+        return rounded()
+
+    return alteration
+
+
+def _digest(module: nn.Module, weights: Sequence[Weight], calls: Sequence[Inputs]) -> str:
+    """Of all that the sensitivities depend on."""
+    hasher = hashlib.sha256(" ".join(weight.name for weight in weights).encode())
+    tensors: Iterator[tuple[str, Tensor]] = iter(module.state_dict().items())
+    for name, tensor in tensors:
+        hasher.update(name.encode() + as_numpy(tensor).tobytes())
+    for call in calls:
+        for name in sorted(call):
+            hasher.update(name.encode() + call[name].tobytes())
+    return hasher.hexdigest()
