@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_CALIBRATION_SAMPLES = 128
 MOST_TRAINING_BYTES = 10**9
+TRAINING_ROWS_AT_ONCE = 1000
 TRAINING = "training"
 
 
@@ -97,7 +98,7 @@ def _keep_training(workspace: Workspace, task: Task) -> None:
     if note.exists():
         return
     rows = read_training(workspace.data, task.roles, workspace.seed) if workspace.data is not None else None
-    samples = _within(MOST_TRAINING_BYTES, task.training_samples(workspace.model, rows, workspace.seed))
+    samples = _within(MOST_TRAINING_BYTES, _training_samples(workspace, task, rows))
     if not samples:
         raise DataError("there is nothing to train on", remedy="Give training data, or a longer calibration part.")
     save_samples(samples, samples_path(workspace, TRAINING))
@@ -105,7 +106,17 @@ def _keep_training(workspace: Workspace, task: Task) -> None:
     note.write_text(json.dumps({"digest": digest, "n_samples": len(samples)}), encoding="utf-8")
 
 
-def _within(most_bytes: int, samples: Sequence[Sample]) -> list[Sample]:
+def _training_samples(workspace: Workspace, task: Task, rows: Rows | None) -> Iterator[Sample]:
+    """Samples as they are asked for: all rows of images or sound together could be more than memory holds."""
+    if rows is None:
+        yield from task.training_samples(workspace.model, None, workspace.seed)
+        return
+    for start in range(0, len(rows), TRAINING_ROWS_AT_ONCE):
+        some = rows.take(range(start, min(start + TRAINING_ROWS_AT_ONCE, len(rows))))
+        yield from task.training_samples(workspace.model, some, workspace.seed)
+
+
+def _within(most_bytes: int, samples: Iterable[Sample]) -> list[Sample]:
     """As many of the first samples as fit."""
     kept: list[Sample] = []
     taken = 0

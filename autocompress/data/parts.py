@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LARGEST_PARTS: Mapping[Part, int] = {"calibration": 128, "search": 1000, "holdout": 2000}
 """Rows of each part where the spec says nothing."""
-MOST_TRAINING_ROWS = 20_000
+MOST_TRAINING_ROWS = 100_000
 
 
 def read_parts(spec: DataSpec, roles: Sequence[Role], seed: int) -> dict[Part, Rows]:
