@@ -97,11 +97,22 @@ class _Bins:
 
 
 def _coarsened(sums: Doubles, counts: Doubles) -> tuple[Doubles, Doubles]:
-    """Means and weights of the filled coarse bins; all fine ones where they are few enough."""
-    if np.count_nonzero(counts) > N_COARSE_BINS:
-        sums, counts = (array.reshape(N_COARSE_BINS, -1).sum(axis=1) for array in (sums, counts))
-    filled = counts > 0
-    return sums[filled] / counts[filled], counts[filled]
+    """Means and weights of coarse bins; of all fine ones where they are few enough.
+
+    Coarse bins are of such widths that all hold the same integral of the density's cube root: these blur least.
+
+    Source: Panter & Dite 1951, Quantization Distortion in Pulse-Count Modulation, Proc. IRE 39(1).
+    """
+    (filled,) = np.nonzero(counts)
+    sums, counts = sums[filled], counts[filled]
+    if len(filled) <= N_COARSE_BINS:
+        return sums / counts, counts
+    # The density between two filled bins is the latter's count over their distance.
+    passed = np.cumsum(np.cbrt(counts * np.diff(filled, prepend=-1) ** 2))
+    coarse = np.ceil(passed * (N_COARSE_BINS / passed[-1])).astype(np.intp)
+    total_counts, total_sums = np.bincount(coarse, weights=counts), np.bincount(coarse, weights=sums)
+    kept = total_counts > 0
+    return total_sums[kept] / total_counts[kept], total_counts[kept].astype(np.float64)
 
 
 def _optimal_centroids(points: Doubles, weights: Doubles, n_centroids: int) -> Doubles:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from pathlib import Path
 
+import ckwrap
 import numpy as np
 import pytest
 import torch
@@ -51,6 +52,18 @@ def test_the_error_is_the_optimum_on_few_values(n_centroids: int, seed: int) -> 
 def test_heavy_tails_cost_no_more_than_many_restarts_of_another_implementation(n_centroids: int) -> None:
     values = (np.random.default_rng(0).standard_t(2.5, size=20_000) * 0.02).astype(np.float32)
     reference = SklearnKMeans(n_centroids, n_init=3, random_state=0).fit(values[:, None]).inertia_
+    assert squared_error(values, n_centroids) <= 1.001 * reference
+
+
+@pytest.mark.parametrize("n_centroids", [16, 64])
+def test_far_outliers_among_many_values_cost_nothing(n_centroids: int) -> None:
+    values = (np.random.default_rng(0).standard_t(3, size=300_000) * 0.02).astype(np.float32)
+    proven = ckwrap.ckmeans(np.sort(values).astype(np.float64)[::10], n_centroids)
+    start = np.sort(proven.centers)
+    for _ in range(30):  # Lloyd's iterations on all values, from the optimum of a tenth of them
+        nearest = np.searchsorted((start[1:] + start[:-1]) / 2, values)
+        start = np.bincount(nearest, weights=values) / np.bincount(nearest)
+    reference = ((values - start[np.searchsorted((start[1:] + start[:-1]) / 2, values)]) ** 2).sum()
     assert squared_error(values, n_centroids) <= 1.001 * reference
 
 
