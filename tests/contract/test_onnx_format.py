@@ -301,7 +301,7 @@ def facts(task: str, convolution: int = 0, linear: int = 100) -> ModelFacts:
         ((step("int8_dynamic"),), facts("image-classification", convolution=900), "cpu", "convolutions"),
         ((step("int8_dynamic"),), facts("text-classification"), "cuda", "CPU only"),
         ((step("kmeans"), step("int8_dynamic")), facts("text-classification"), "cpu", None),
-        ((step("int8_static"),), facts("speech-seq2seq"), "cpu", "calibrated"),
+        ((step("int8_static"),), facts("speech-seq2seq"), "cpu", None),
         ((step("magnitude"), step("int8_dynamic")), facts("text-classification"), "cpu", None),
         ((step("rtn"),), facts("text-classification"), "cuda", None),
     ],

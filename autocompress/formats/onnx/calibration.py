@@ -108,14 +108,19 @@ def _symmetric(counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float32]) ->
     """The bound with the least divergence between the clipped magnitudes and their ``N_LEVELS`` levels."""
     half = N_BINS // 2
     magnitudes = (counts[half:] + counts[:half][::-1]).astype(np.float64)
+    magnitudes[0] = magnitudes[1]  # exact zeros cost nothing and would drown all else
     candidates = range(N_LEVELS, half + 1, CANDIDATE_STEP)
-    best = min(candidates, key=lambda length: _divergence(magnitudes, length))
+    divergences = {length: _divergence(magnitudes, length) for length in candidates if magnitudes[:length].any()}
+    best = min(divergences, key=lambda length: divergences[length], default=half)
     bound = edges[half + best]
     return np.float32(-bound), bound
 
 
 def _divergence(magnitudes: npt.NDArray[np.float64], length: int) -> float:
-    """Kullback-Leibler divergence when magnitudes from ``length`` bins on are clipped and the others levelled."""
+    """Kullback-Leibler divergence when magnitudes from ``length`` bins on are clipped and the others levelled.
+
+    Where values are clipped into a bin that is empty otherwise, the levels count as one value there.
+    """
     clipped = magnitudes[:length].copy()
     clipped[-1] += magnitudes[length:].sum()
     level = np.arange(length) * N_LEVELS // length
@@ -123,7 +128,7 @@ def _divergence(magnitudes: npt.NDArray[np.float64], length: int) -> float:
     sums = np.bincount(level, weights=magnitudes[:length], minlength=N_LEVELS)
     n_filled = np.bincount(level, weights=filled, minlength=N_LEVELS)
     levelled = np.where(filled, sums[level] / np.maximum(n_filled[level], 1), 0)
-    p, q = clipped / clipped.sum(), levelled / max(levelled.sum(), 1e-30)
-    shared = (p > 0) & (q > 0)
-    lost = p[(p > 0) & (q <= 0)].sum()
-    return float((p[shared] * np.log(p[shared] / q[shared])).sum() + lost * np.log(1 / 1e-9))
+    filled = clipped > 0
+    levelled = np.maximum(levelled[filled], 1)
+    p, q = clipped[filled] / clipped.sum(), levelled / levelled.sum()
+    return float((p * np.log(p / q)).sum())

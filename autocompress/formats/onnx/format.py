@@ -7,15 +7,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autocompress import registry
 from autocompress.errors import Unsupported
 from autocompress.formats.base import Format, Runner, Unavailable
+from autocompress.recipe import steps_from_plain
 
 if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext
     from autocompress.facts import ModelFacts
     from autocompress.recipe import Step
     from autocompress.spec import ModelSpec
+
+KNOWN_GOOD: tuple[tuple[dict[str, Any], ...], ...] = (
+    ({"int8_dynamic": {"per_channel": True}},),
+    ({"int8_static": {}},),
+    ({"kmeans": {"n_centroids": 16}}, {"int8_dynamic": {"per_channel": True}}),
+    ({"rtn": {"bits": 4, "group_size": 64}}, {"int8_dynamic": {"per_channel": True}}),
+    ({"kmeans": {"n_centroids": 16}}, {"int8_static": {}}),
+    ({"rtn": {"bits": 4, "group_size": 64}},),
+    ({"int8_static": {"smoothing": 0.5, "keep_float": 2}},),
+)
 
 MOSTLY = 0.5
 """Above this share of a model's parameters, convolutions decide how it computes."""
@@ -66,13 +76,7 @@ class OnnxFormat(Format):
 
     def known_good(self) -> tuple[tuple[Step, ...], ...]:
         """See `Format.known_good`."""
-        recipes: tuple[tuple[str, dict[str, Any]], ...] = (
-            ("int8_dynamic", {"per_channel": True}),
-            ("int8_static", {"calibration": "minmax"}),
-            ("rtn", {"bits": 4, "group_size": 64}),
-            ("int8_weight_only", {}),
-        )
-        return tuple((registry.load("methods", tag)(**knobs),) for tag, knobs in recipes)
+        return tuple(steps_from_plain(steps) for steps in KNOWN_GOOD)
 
     def export(self, model: CompressibleModel, folder: Path, context: StepContext) -> str:
         """See `Format.export`."""
