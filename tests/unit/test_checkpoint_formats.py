@@ -316,6 +316,8 @@ RTN = {"rtn": {"group_size": 32, "scope": "layers"}}
         (["int8_dynamic"], "int8_dynamic cannot be kept"),
         ([{"kmeans": {"scope": "attention"}}, RTN], "no codebooks"),
         (["int8_weight_only"], "not those of int8_weight_only"),
+        ([{"awq": {"group_size": 32, "scope": "layers"}}], "no place for the input scales of awq"),
+        ([{"rtn": {"group_size": 32, "scope": "layers", "effective_bits": 4.25}}], "the same bits"),
         ([{"rtn": {"group_size": 32}}], "set the scope to layers"),
         ([{"rtn": {"group_size": 20, "scope": "layers"}}], "no multiple of 20"),
     ],
@@ -388,4 +390,4 @@ def test_a_search_that_is_told_to_use_a_checkpoint_format_proposes_what_it_takes
     facts = facts_of(llama({"num_key_value_heads": 2, "hidden_size": 64, "intermediate_size": 128}), "any")
     space = SearchSpace(methods, {"gptq": GptqFormat()}, facts, "cpu", seed=0)
     (recipe,) = space.known_good()
-    assert str(recipe).startswith("rtn scope=layers bits=4 group_size=64")
+    assert [step.tag for step in recipe.steps] == ["rtn"]
