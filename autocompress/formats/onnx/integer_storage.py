@@ -135,8 +135,10 @@ class IntegerStorage:
         current = WeightDecoder(self._editor, coded.name).matrix(coded.encoding)
         for factor in coded.factors:
             current = node("Mul", [current, self._editor.constant(factor)])
-        column = node("Reshape", [scale, self._editor.constant(np.array([-1, 1], np.int64))])
-        return self._cast(node("Round", [node("Div", [current, column])]))
+        divisors = self._editor.array(scale).reshape(-1)
+        zeros = self._editor.constant(np.zeros(divisors.shape if divisors.size > 1 else (), np.int8))
+        flat = node("Reshape", [scale, self._editor.constant(np.array([-1] if divisors.size > 1 else [], np.int64))])
+        return node("QuantizeLinear", [current, flat, zeros], axis=0)
 
     def _cast(self, integers: str) -> str:
         return self._editor.weight_node("Cast", [integers], to=TensorProto.INT8)
