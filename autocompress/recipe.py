@@ -145,6 +145,7 @@ class Step(Frozen):
         fields = type(self).model_fields
         told = {name: value for name, value in self.model_dump(mode="json").items() if value != fields[name].default}
         told |= {name: getattr(self, name) for name in fields if self.searched(name) and self.is_active(name)}
+        told = {name: value for name, value in told.items() if value is not None}
         knobs = " ".join(f"{name}={told[name]}" for name in fields if name in told)
         return f"{self.tag} {knobs}".strip()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from autocompress.compressible import CompressibleModel, StepContext, Weight
 from autocompress.encodings import Encoding, GroupedIntegers, Sparse
 from autocompress.errors import Unsupported
-from autocompress.layer_inputs import InputStatistics, layer_groups, observe
+from autocompress.layer_inputs import InputStatistics, layer_groups, observe, sharing_inputs
 from autocompress.methods.coding import encode_integers
 from autocompress.methods.integer_coding import IntegerCoding, round_to_nearest
 
@@ -81,7 +81,7 @@ class CalibratedCoding(IntegerCoding):
         n_done = 0
         for group in layer_groups(weights):
             inputs = observe(model.module, group, calls, context.device)
-            for sharing in _by_inputs(group, inputs):
+            for sharing in sharing_inputs(group, inputs):
                 self._encode(model, sharing, bits, inputs.get(sharing[0].name), context.device)
                 n_done += len(sharing)
                 context.progress(n_done, len(weights))
@@ -105,12 +105,3 @@ class CalibratedCoding(IntegerCoding):
             chosen = [min(integers, key=lambda i: target.error(i, inputs)) for target, *integers in candidates]
         for weight, integers in zip(weights, chosen, strict=True):
             encode_integers(model, weight, integers)
-
-
-def _by_inputs(weights: Iterable[Weight], inputs: Mapping[str, InputStatistics]) -> list[list[Weight]]:
-    """Weights that share their statistics together, those without any alone."""
-    sharing: dict[int | str, list[Weight]] = {}
-    for weight in weights:
-        found = inputs.get(weight.name)
-        sharing.setdefault(weight.name if found is None else id(found), []).append(weight)
-    return list(sharing.values())

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from pydantic import Field
 
-from autocompress.compressible import CompressibleModel, StepContext, Weight, as_numpy
-from autocompress.encodings import Dense, Sparse
+from autocompress.compressible import CompressibleModel, StepContext, Weight
 from autocompress.facts import ModelFacts, WeightScope
 from autocompress.methods.distilling import Distilling, Student, as_parameter, straight_through
+from autocompress.methods.sparsity import sparse_encoding
 from autocompress.recipe import Phase, Range
 from autocompress.training.loop import TrainedGroup
 
@@ -60,8 +59,7 @@ class Movement(Distilling, tag="movement"):
         student = _MovingStudent(model, self)
         self.teach(model, context, student)
         for weight in student.moving:
-            mask = as_numpy(student.mask(weight, self.steps)).astype(np.bool_)
-            model.encode(weight, Sparse(mask, Dense(as_numpy(weight.matrix)[mask].reshape(1, -1))))
+            model.encode(weight, sparse_encoding(weight, weight.matrix, student.mask(weight, self.steps).bool()))
 
     def sparsity_at(self, step: int) -> float:
         """The share of zeros at a step; steps count from 0.

@@ -70,11 +70,12 @@ def test_the_size_foretold_is_the_size_stored(tmp_path: Path) -> None:
 
 def test_too_few_bits_and_no_data_are_refused(tmp_path: Path) -> None:
     model = CompressibleModel(bert())
+    step = RoundToNearest(effective_bits=2.0, group_size=32)
+    given, nothing = step_context(model.module, tmp_path, calibration=CALLS), step_context(model.module, tmp_path / "n")
     with pytest.raises(Unsupported, match="narrowest integers take"):
-        step = RoundToNearest(effective_bits=2.0, group_size=32)
-        step.apply(model, step_context(model.module, tmp_path, calibration=CALLS))
+        step.apply(model, given)
     with pytest.raises(Unsupported, match="calibration data"):
-        RoundToNearest(effective_bits=4.0, group_size=32).apply(model, step_context(model.module, tmp_path / "none"))
+        step.apply(model, nothing)
 
 
 def test_only_a_step_that_chooses_its_bits_reads_data() -> None:
