@@ -139,7 +139,7 @@ def search(model: str, trials: int | None) -> RunView:
 
 def main() -> int:
     """Search, and write the document; exit code 1 where a search did not get to its end."""
-    known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    known = sorted(path.stem for path in RECIPES.glob("*.yaml") if "steps:" not in path.read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(known)}; all when none is given")
     parser.add_argument("--write", type=Path, required=True, help="the Markdown file to write")
