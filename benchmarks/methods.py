@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from autocompress.errors import AutocompressError
+from autocompress.errors import AutocompressError, RecipeError
 from autocompress.recipe import Recipe, steps_from_plain
 from autocompress.records import Measurement, StageTime
 from autocompress.report.numbers import interval, megabytes, metric, milliseconds, ratio, significant
@@ -175,8 +175,11 @@ class Workshop:
                 rows[1:] = [row]
                 if not self._harmless(row["measurement"]):
                     break
-        except AutocompressError as problem:
-            reason = str(problem)
+        except RecipeError as refused:
+            reason = str(refused)
+        except AutocompressError as problem:  # not the recipe's fault: to be tried again
+            print(f"{self.model}: {method}: {problem}", file=sys.stderr)
+            return
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         self.ledger.keep(method, {"key": key, "reason": reason if not rows else None, "rows": rows, "day": day})
 

@@ -35,13 +35,15 @@ def step_in_words(step: Step) -> str:
     if "sparsity" in knobs:
         sparsity = knobs.pop("sparsity")
         lead = f"{percent(sparsity) if step.is_active('sparsity') else knobs.pop('pattern')} "
+    elif knobs.get("effective_bits"):
+        lead = f"mixed {knobs.pop('effective_bits'):g}-bit "
     elif "bits" in knobs:
         lead = f"{knobs.pop('bits')}-bit "
     fields = type(step).model_fields
     told = [
         _knob_in_words(name, value)
         for name, value in knobs.items()
-        if step.is_active(name) and (value != fields[name].default or name.startswith("n_"))
+        if step.is_active(name) and (value != fields[name].default or (name.startswith("n_") and step.searched(name)))
     ]
     tail = f" ({', '.join(told)})" if told else ""
     return f"{lead}{step.tag.replace('_', ' ')}{NOUNS.get(step.phase, '')}{tail}"
