@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from autocompress.encodings import Encoding, FloatArray
 from autocompress.errors import ModelError, Unsupported
-from autocompress.facts import ModelFacts, WeightFact, WeightKind, WeightScope
+from autocompress.facts import ModelFacts, Part, WeightFact, WeightKind, WeightScope
+from autocompress.half_part import convert_part, part_of
 from autocompress.structure import Structure
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class CompressibleModel:
         overrides: fields of the model's configuration that a structural step changed.
         structure: what structural steps changed that the configuration cannot express.
         precision: what the runtime computes in.
+        half_part: the part that ``precision`` is of; all else is float32.
         activation_step: the step whose int8 kernels the format must use, if any (activations belong to the format).
         float_layers: names of weights whose layers compute in float all the same, the most sensitive one first.
         smoothing: weight name to what, before they become integers, the layer's inputs are divided and the weight's
@@ -92,6 +94,7 @@ class CompressibleModel:
     overrides: dict[str, int] = field(default_factory=dict)
     structure: Structure = field(default_factory=Structure)
     precision: Precision = "float32"
+    half_part: Part = "model"
     activation_step: Step | None = None
     float_layers: tuple[str, ...] = ()
     smoothing: dict[str, FloatArray] = field(default_factory=dict)
@@ -137,8 +140,12 @@ class CompressibleModel:
         self.encodings[weight.name] = encoding
         weight.write(torch.from_numpy(encoding.decode()).to(weight.parameter.device))
 
-    def convert(self, precision: Literal["float16", "bfloat16"]) -> None:
-        """Store and compute in half precision: parameters, persistent buffers, and the floats of all encodings.
+    def precision_of(self, part: Part) -> Precision:
+        """What a part computes in."""
+        return self.precision if self.half_part in ("model", part) else "float32"
+
+    def convert(self, precision: Literal["float16", "bfloat16"], part: Part = "model") -> None:
+        """Store and compute a part in half precision: parameters, persistent buffers, and the floats of its encodings.
 
         Encodings keep their floats in float16 either way: NumPy has no bfloat16, and float16 has more digits.
 
@@ -149,18 +156,15 @@ class CompressibleModel:
         import torch
 
         self.require_finite()
-        dtype = getattr(torch, precision)
-        persistent = self.module.state_dict(keep_vars=True)
-        for tensor in persistent.values():
-            if tensor.is_floating_point():
-                tensor.data = tensor.data.to(dtype)
+        convert_part(self.module, part, getattr(torch, precision))
+        converted = {id(tensor) for module in part_of(self.module, part) for tensor in module.parameters()}
         for weight in self.weights():
-            if weight.name in self.encodings:
+            if weight.name in self.encodings and id(weight.parameter) in converted:
                 self.encode(weight, self.encodings[weight.name].with_float16())
         for name, parameter in self.module.named_parameters():
             if not bool(parameter.isfinite().all()):
                 raise Unsupported(f"the weight {name} is beyond the largest value of {precision}")
-        self.precision = precision
+        self.precision, self.half_part = precision, part
 
     def require_finite(self) -> None:
         """Check every parameter.

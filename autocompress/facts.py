@@ -9,6 +9,8 @@ from autocompress.frozen import Frozen
 WeightKind = Literal["linear", "convolution", "embedding"]
 WeightScope = Literal["attention", "layers", "all"]
 """Which weights a method takes: those of attention blocks, of all layers that compute, or the embeddings as well."""
+Part = Literal["model", "encoder", "decoder"]
+"""All of a model, or one of the two parts of an encoder-decoder."""
 
 DECODING_TASKS = ("speech-seq2seq", "language-modelling")
 
@@ -41,6 +43,7 @@ class ModelFacts(Frozen):
     ``feed_forward_width`` is the one width that all feed-forward blocks share, where the model's configuration can
     express a narrower one; None where it cannot. ``layer_counts`` are the repeated layers of the parts ``encoder`` and
     ``decoder``, or ``model`` where there is one stack; empty where no configuration can express fewer.
+    ``parts`` are those that can compute in a type of their own: encoder and decoder where they share no weight.
     ``head_groups`` are the attention heads of a block that can be dropped one by one (query heads that share keys and
     values count as one), the fewest of any block; ``heads_in_config`` says that the configuration can express fewer.
     ``dtype`` is that of the stored weights.
@@ -52,6 +55,7 @@ class ModelFacts(Frozen):
     weights: tuple[WeightFact, ...]
     feed_forward_width: int | None = None
     layer_counts: dict[str, int] = {}
+    parts: tuple[Part, ...] = ("model",)
     head_groups: int | None = None
     heads_in_config: bool = False
     dtype: str = "float32"

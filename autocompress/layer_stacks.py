@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
 
-Part = Literal["model", "encoder", "decoder"]
+    from autocompress.facts import Part
 
 SINGLE_FIELDS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 ENCODER_FIELD, DECODER_FIELD = "encoder_layers", "decoder_layers"

@@ -16,6 +16,7 @@ from autocompress.encodings import Encoding, encoding_from_parts
 from autocompress.errors import ModelError
 from autocompress.facts import ModelFacts
 from autocompress.feed_forward import find_feed_forward
+from autocompress.half_part import cast_at_boundary, find_parts, outer_parameters
 from autocompress.layer_stacks import find_layer_stacks
 from autocompress.recipe import step_from_plain
 from autocompress.structure import Structure, restructure
@@ -41,6 +42,7 @@ def facts_of(module: nn.Module, task_name: str) -> ModelFacts:
         weights=tuple(weight.fact for weight in CompressibleModel(module).weights()),
         feed_forward_width=feed_forward.width if feed_forward else None,
         layer_counts={stack.part: len(stack.layers) for stack in find_layer_stacks(module)},
+        parts=tuple(find_parts(module)),
         head_groups=attention.n_groups if attention else None,
         heads_in_config=attention is not None and attention.in_config,
         dtype=float_dtype(module),
@@ -48,9 +50,9 @@ def facts_of(module: nn.Module, task_name: str) -> ModelFacts:
 
 
 def float_dtype(module: nn.Module) -> str:
-    """The floating-point type that most of the parameters have, such as ``float32``."""
+    """The floating-point type that most of the parameters have, such as ``float32``; a half part doesn't count."""
     elements: Counter[str] = Counter()
-    for parameter in module.parameters():
+    for parameter in outer_parameters(module):
         if parameter.is_floating_point():
             elements[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
     return elements.most_common(1)[0][0] if elements else "float32"
@@ -120,6 +122,7 @@ def save_state(model: CompressibleModel, folder: Path) -> None:
         "overrides": model.overrides,
         "structure": model.structure.plain(),
         "precision": model.precision,
+        "half_part": model.half_part,
         "activation_step": model.activation_step.plain() if model.activation_step else None,
         "float_layers": list(model.float_layers),
     }
@@ -143,6 +146,7 @@ def restore_state(folder: Path, build: Callable[[Mapping[str, int]], nn.Module])
     module = build(state["overrides"]).eval()
     restructure(module, structure)
     fill(module, load_file(folder / TENSORS_FILE))
+    cast_at_boundary(module, state["half_part"])
     step = state["activation_step"]
     parts = load_arrays(folder / ENCODINGS_FILE)
     return CompressibleModel(
@@ -151,6 +155,7 @@ def restore_state(folder: Path, build: Callable[[Mapping[str, int]], nn.Module])
         overrides=state["overrides"],
         structure=structure,
         precision=state["precision"],
+        half_part=state["half_part"],
         activation_step=step_from_plain(step, "activation_step") if step else None,
         float_layers=tuple(state["float_layers"]),
         smoothing={name.removeprefix(SMOOTHING): part for name, part in parts.items() if name.startswith(SMOOTHING)},

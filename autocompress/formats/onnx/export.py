@@ -19,7 +19,7 @@ from autocompress.formats.onnx.integer_storage import CodedWeight, coded_weights
 from autocompress.formats.onnx.packing import write_weight
 from autocompress.formats.onnx.runner import DECODER
 from autocompress.formats.onnx.smoothing import divide_inputs, is_smoothable
-from autocompress.formats.onnx.template import Place, Template, float_template, matrix_of
+from autocompress.formats.onnx.template import PARTS, Place, Template, float_template, matrix_of, with_part
 
 if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext, Weight
@@ -36,7 +36,7 @@ def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
             editor, kernels = _with_weights(model, template, source)
         else:
             editor, kernels = _with_integer_kernels(model, template, source, model.activation_step, context)
-        words |= dict.fromkeys(kernels)
+        words |= dict.fromkeys(with_part(kernels, model, source.name))
         editor.save(folder / source.name)
     if context.task in GENERATING_TASKS:
         settings = json.dumps(generation_settings(model.module).plain(), indent=1)
@@ -47,7 +47,7 @@ def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
 def _with_weights(model: CompressibleModel, template: Template, source: Path) -> tuple[GraphEditor, list[str]]:
     """One graph of the template with the model's own weights in it, and what computes them, encoded ones first."""
     proto = onnx.load(source)
-    if model.precision == "float16":
+    if model.precision_of(PARTS[source.name]) == "float16":
         proto = to_float16(proto)
     editor = GraphEditor(proto)
     packed: dict[str, None] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from autocompress.errors import Unsupported
 from autocompress.formats.base import Format, Runner, Unavailable
-from autocompress.recipe import steps_from_plain
+from autocompress.recipe import Phase, steps_from_plain
 
 if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext
@@ -62,6 +62,9 @@ class OnnxFormat(Format):
         tags = {step.tag for step in steps}
         if "bf16" in tags:
             return "ONNX Runtime's kernels do not take bfloat16"
+        of_parts = any(step.phase is Phase.COMPUTE and getattr(step, "part", "model") != "model" for step in steps)
+        if of_parts and facts.task != "speech-seq2seq":
+            return "a model of this task is one graph, so no part of it can be half by itself"
         if "heads" in tags and facts.decodes and not facts.heads_in_config:
             return "a decoder is exported with as many heads in its cache as its configuration says, which heads leaves"
         quantizers = tags & {"int8_dynamic", "int8_static"}

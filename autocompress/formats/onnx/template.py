@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ import onnx
 from onnx import numpy_helper
 
 from autocompress.compressible import CompressibleModel, as_numpy
+from autocompress.facts import Part
 from autocompress.formats.onnx.exporter import OPSET, export_float
 from autocompress.formats.onnx.graph_editor import GraphEditor
 
@@ -29,6 +30,8 @@ TEMPLATE_VERSION = 2
 """Part of the cache key: count up when the exporter's own graph surgery changes."""
 PLACES = "places.json"
 MARKER_SCALE = 0.02
+PARTS: dict[str, Part] = {"encoder_model.onnx": "encoder", "decoder_model.onnx": "decoder", "model.onnx": "model"}
+"""What each graph computes of a model; the encoder's also gives the keys and values of cross-attention."""
 
 Matrix = npt.NDArray[np.float32]
 
@@ -164,6 +167,11 @@ def _write_markers(model: CompressibleModel, names: Collection[str]) -> dict[str
         weight.write(torch.randn(fact.out_features, fact.in_features, generator=generator) * MARKER_SCALE)
         markers[weight.name] = matrix_of(weight)
     return markers
+
+
+def with_part(words: Iterable[str], model: CompressibleModel, graph: str) -> list[str]:
+    """Words on what computes the weights of one graph, with the part that it is of where the parts differ."""
+    return list(words) if model.half_part == "model" else [f"{PARTS[graph]} in {word}" for word in words]
 
 
 def matrix_of(weight: Weight) -> Matrix:

@@ -13,7 +13,7 @@ import openvino as ov
 from autocompress.encodings import Dense, GroupedIntegers
 from autocompress.formats.onnx.exporter import GENERATING_TASKS, generation_settings
 from autocompress.formats.onnx.graph_runner import GENERATION
-from autocompress.formats.onnx.template import Template, float_template, matrix_of
+from autocompress.formats.onnx.template import PARTS, Template, float_template, matrix_of, with_part
 from autocompress.formats.openvino.half_precision import store_half
 from autocompress.formats.openvino.int8_static import quantize_static
 from autocompress.formats.openvino.open_graph import OpenGraph
@@ -25,7 +25,7 @@ from autocompress.formats.openvino.weight_writer import readers, write_weight
 from autocompress.formats.openvino.words import words
 
 if TYPE_CHECKING:
-    from autocompress.compressible import CompressibleModel, StepContext, Weight
+    from autocompress.compressible import CompressibleModel, Precision, StepContext, Weight
     from autocompress.recipe import Step
 
 ACTIVATION_GROUP = 32
@@ -40,15 +40,16 @@ def export(model: CompressibleModel, folder: Path, context: StepContext) -> str:
     packed: dict[str, StoredWeight] = {}
     told: dict[str, None] = {}
     for source in sorted(template.folder.glob("*.onnx")):
+        precision = model.precision_of(PARTS[source.name])
         filled = _with_weights(model, template, source)
         graph = filled.graph
         if model.activation_step is not None and model.activation_step.tag == "int8_static":
             graph = _with_integer_kernels(filled, model.activation_step, context)
-        elif model.precision != "float32":
-            store_half(graph, HALF[model.precision])
-        save(graph, folder / f"{source.stem}.xml", _options(model))
+        elif precision != "float32":
+            store_half(graph, HALF[precision])
+        save(graph, folder / f"{source.stem}.xml", _options(model, precision))
         packed |= filled.packed
-        told |= dict.fromkeys(filled.words)
+        told |= dict.fromkeys(with_part(filled.words, model, source.name))
     write_packed(packed, folder)
     if context.task in GENERATING_TASKS:
         settings = json.dumps(generation_settings(model.module).plain(), indent=1)
@@ -97,18 +98,18 @@ def _with_weights(model: CompressibleModel, template: Template, source: Path) ->
         graph.model,
         {name: weight for name, weight in stored.items() if not weight.is_native},
         tuple(in_float),
-        _words(model, told, len(in_float)),
+        _words(model, model.precision_of(PARTS[source.name]), told, len(in_float)),
     )
 
 
-def _words(model: CompressibleModel, coded: Collection[str], n_float: int) -> tuple[str, ...]:
+def _words(model: CompressibleModel, precision: Precision, coded: Collection[str], n_float: int) -> tuple[str, ...]:
     if _is(model.activation_step, "int8_static"):
         return ("int8 (static, NNCF)", *([f"layers in float: {n_float}"] if n_float else []))
     if coded:
         return tuple(coded)
-    if model.precision == "float32" or can_compute_in(ov.Core(), HINT[model.precision]):
-        return (model.precision,)
-    return (f"{model.precision} widened to float32 at load",)
+    if precision == "float32" or can_compute_in(ov.Core(), HINT[precision]):
+        return (precision,)
+    return (f"{precision} widened to float32 at load",)
 
 
 def _stored(model: CompressibleModel, weight: Weight) -> StoredWeight:
@@ -133,9 +134,9 @@ def _with_integer_kernels(filled: FilledGraph, step: Step, context: StepContext)
     return quantize_static(filled.graph, step, samples, is_transformer, filled.in_float)
 
 
-def _options(model: CompressibleModel) -> dict[str, str]:
+def _options(model: CompressibleModel, precision: Precision) -> dict[str, str]:
     group = ACTIVATION_GROUP if _is(model.activation_step, "int8_dynamic") else 0
-    return {"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(group), "INFERENCE_PRECISION_HINT": HINT[model.precision]}
+    return {"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(group), "INFERENCE_PRECISION_HINT": HINT[precision]}
 
 
 def _is(step: Step | None, tag: str) -> bool:

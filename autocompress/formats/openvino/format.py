@@ -49,6 +49,9 @@ class OpenVinoFormat(Format):
             return "OpenVINO does not run on NVIDIA's devices"
         if "bf16" in by_tag and not cpu_flags() & BFLOAT16_FLAGS:
             return "this processor does not compute in bfloat16"
+        of_parts = any(step.phase is Phase.COMPUTE and getattr(step, "part", "model") != "model" for step in steps)
+        if of_parts and facts.task != "speech-seq2seq":
+            return "a model of this task is one graph, so no part of it can be half by itself"
         if "int8_dynamic" in by_tag and not cpu_flags() & INTEGER_FLAGS:
             return "OpenVINO quantizes activations at run time only on processors with VNNI"
         if "heads" in by_tag and facts.decodes and not facts.heads_in_config:

@@ -4,7 +4,7 @@
 |---|---|
 | ``model.safetensors`` | dense tensors under their names; of a coded weight ``NAME.PART`` for each packed part |
 | ``config.json``, ``generation_config.json`` | of a Hugging Face model, as its own library writes them |
-| ``autocompress.json`` | how to decode the parts, the shapes that no configuration says, if a task file has the code |
+| ``autocompress.json`` | how to decode the parts, shapes no configuration says, a half part, if a task file has code |
 
 Packed codes are Huffman-coded where that makes them smaller; ``autocompress.json`` lists which.
 It is there only when needed: a folder without it is a plain Hugging Face folder.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,10 @@ import numpy.typing as npt
 from autocompress import registry
 from autocompress.encodings import ByteArray, huffman_coded, huffman_decoded
 from autocompress.errors import ModelError, Unsupported
+from autocompress.frozen import Frozen
+from autocompress.half_part import convert_part
 from autocompress.model_state import fill, float_dtype, pack_encodings, unpack_encodings
+from autocompress.strict import validate
 from autocompress.structure import Structure, restructure
 
 if TYPE_CHECKING:
@@ -38,6 +41,13 @@ GENERATION_FILE = "generation_config.json"
 MANIFEST_FILE = "autocompress.json"
 MANIFEST_VERSION = 2
 OWN_TASK = "own"
+
+
+class HalfPart(Frozen):
+    """The part of a model that computes in half precision while the rest is in float32."""
+
+    part: Literal["encoder", "decoder"]
+    dtype: Literal["float16", "bfloat16"]
 
 
 def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
@@ -61,7 +71,8 @@ def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
     # One metadata key: safetensors writes several in random order.
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     dtype = float_dtype(module)
-    if headers or is_own or not model.structure.is_empty:
+    half = {} if model.half_part == "model" else {"half": {"part": model.half_part, "dtype": model.precision}}
+    if headers or is_own or half or not model.structure.is_empty:
         weights = {weight.name: weight for weight in model.weights()}
         manifest = {
             "version": MANIFEST_VERSION,
@@ -71,10 +82,12 @@ def write_files(model: CompressibleModel, folder: Path, task: str) -> str:
             "encodings": {name: _entry(weights[name], header) for name, header in headers.items()},
             "huffman": sorted(streams),
             **({} if model.structure.is_empty else {"structure": model.structure.plain()}),
+            **half,
         }
         text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
         (folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
-    return f"{dtype} after unpacking at load" if headers else dtype
+    computed = f"{model.half_part} in {model.precision}, the rest in {dtype}" if half else dtype
+    return f"{computed} after unpacking at load" if headers else computed
 
 
 def read_module(folder: Path, model: ModelSpec | None = None) -> nn.Module:
@@ -101,7 +114,17 @@ def read_module(folder: Path, model: ModelSpec | None = None) -> nn.Module:
         module = _own(folder, model, structure, tensors)
     else:
         module = module_of(read_config(folder), folder, structure, tensors)
+    _put_in_half(module, manifest.get("half"), str(folder / MANIFEST_FILE))
     return module.eval().requires_grad_(False)
+
+
+def _put_in_half(module: nn.Module, plain: Any, where: str) -> None:
+    """Have the part that the manifest names compute in half precision, if it names one."""
+    import torch
+
+    if plain is not None:
+        half = validate(HalfPart, plain, where=where, error=ModelError)
+        convert_part(module, half.part, getattr(torch, half.dtype))
 
 
 def stored_tensors(module: nn.Module) -> dict[str, Tensor]:
