@@ -54,6 +54,12 @@ class InputStatistics:
         self.sum_abs += rows.abs().sum(dim=0)
         self.max_abs = torch.maximum(self.max_abs, rows.abs().amax(dim=0))
 
+    def divide(self, scales: Tensor) -> None:
+        """Make them those of the same rows divided by positive scales of shape (in_features,)."""
+        self.gram = self.gram / scales / scales[:, None]
+        self.sum_abs = self.sum_abs / scales
+        self.max_abs = self.max_abs / scales
+
     @property
     def mean_abs(self) -> Tensor:
         """Mean magnitude per input feature, shape (in_features,)."""

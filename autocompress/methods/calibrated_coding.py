@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from autocompress.compressible import CompressibleModel, StepContext, Weight
+from autocompress.compressible import CompressibleModel, Inputs, StepContext, Weight
 from autocompress.encodings import Encoding, GroupedIntegers, Sparse
 from autocompress.errors import Unsupported
 from autocompress.layer_inputs import InputStatistics, layer_groups, observe, sharing_inputs
@@ -49,6 +49,26 @@ class Target:
         return inputs.output_error(torch.from_numpy(integers.decode()).to(self.matrix.device) - self.matrix)
 
 
+@dataclass(frozen=True)
+class Readers:
+    """Weights of layers that read the same tensor, about to be coded.
+
+    Attributes:
+        weights: several where a calibration pass reaches them and they share their input.
+        bits: of each one's codes.
+        inputs: statistics of what they read, or None where calibration does not reach the layer.
+    """
+
+    weights: tuple[Weight, ...]
+    bits: tuple[int, ...]
+    inputs: InputStatistics | None
+
+    def targets(self, model: CompressibleModel, device: str) -> list[Target]:
+        """The weights as they are now."""
+        found = zip(self.weights, self.bits, strict=True)
+        return [Target.of(weight, model.encodings.get(weight.name), bits, device) for weight, bits in found]
+
+
 class CalibratedCoding(IntegerCoding):
     """An `IntegerCoding` step that looks at calibration data.
 
@@ -66,6 +86,16 @@ class CalibratedCoding(IntegerCoding):
     def code(self, targets: Sequence[Target], inputs: InputStatistics) -> list[GroupedIntegers]:
         """The codes of weights that read the same inputs."""
 
+    def prepare(self, model: CompressibleModel, group: Sequence[Readers], call: Inputs, device: str) -> None:
+        """Called before the weights of a layer group are coded: may change weights and statistics so that they fit.
+
+        Args:
+            model: its module runs on ``device``.
+            group: all that is coded next.
+            call: inputs of one calibration pass.
+            device: where the statistics lie.
+        """
+
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Replace weights by their decoded values and record a `GroupedIntegers` encoding for each.
 
@@ -81,27 +111,30 @@ class CalibratedCoding(IntegerCoding):
         n_done = 0
         for group in layer_groups(weights):
             inputs = observe(model.module, group, calls, context.device)
-            for sharing in sharing_inputs(group, inputs):
-                self._encode(model, sharing, bits, inputs.get(sharing[0].name), context.device)
-                n_done += len(sharing)
+            _require_finite(inputs)
+            readers = [
+                Readers(tuple(sharing), tuple(bits[weight.name] for weight in sharing), inputs.get(sharing[0].name))
+                for sharing in sharing_inputs(group, inputs)
+            ]
+            self.prepare(model, readers, calls[0], context.device)
+            for together in readers:
+                self._encode(model, together, context.device)
+                n_done += len(together.weights)
                 context.progress(n_done, len(weights))
 
-    def _encode(
-        self,
-        model: CompressibleModel,
-        weights: Sequence[Weight],
-        bits: Mapping[str, int],
-        inputs: InputStatistics | None,
-        device: str,
-    ) -> None:
+    def _encode(self, model: CompressibleModel, readers: Readers, device: str) -> None:
         """Encode weights that read the same inputs, or one that calibration did not reach."""
-        targets = [Target.of(weight, model.encodings.get(weight.name), bits[weight.name], device) for weight in weights]
+        targets, inputs = readers.targets(model, device), readers.inputs
         plain = [round_to_nearest(t.matrix, t.bits, self.group_size, self.symmetric) for t in targets]
         chosen = plain
         if inputs is not None:
-            if not bool(inputs.gram.isfinite().all()):
-                raise Unsupported(f"on the calibration data, the input of {weights[0].name} overflows")
             candidates = zip(targets, self.code(targets, inputs), plain, strict=True)
             chosen = [min(integers, key=lambda i: target.error(i, inputs)) for target, *integers in candidates]
-        for weight, integers in zip(weights, chosen, strict=True):
+        for weight, integers in zip(readers.weights, chosen, strict=True):
             encode_integers(model, weight, integers)
+
+
+def _require_finite(inputs: Mapping[str, InputStatistics]) -> None:
+    for name, statistics in inputs.items():
+        if not bool(statistics.gram.isfinite().all()):
+            raise Unsupported(f"on the calibration data, the input of {name} overflows")

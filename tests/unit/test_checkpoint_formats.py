@@ -15,7 +15,7 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
-from tiny_models import NONE, bert, llama, output_of, step_context, whisper
+from tiny_models import NONE, bert, compressed, llama, output_of, step_context, whisper
 from torch import nn
 
 import autocompress
@@ -230,6 +230,42 @@ def test_gpt2_whose_layers_are_stored_transposed_goes_into_gptq_only(tmp_path: P
         AwqFormat().export(rounded(model.module, tmp_path), out, step_context(model.module, tmp_path))
 
 
+def books(assets: Path) -> np.ndarray:
+    """Windows of 128 tokens, shape (20, 1, 128)."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(assets / "models" / "books-llama-small")
+    text = (assets / "data" / "books" / "validation.txt").read_text(encoding="utf-8")[:30_000]
+    return np.array(tokenizer(text, verbose=False)["input_ids"][: 20 * 128], np.int64).reshape(20, 1, 128)
+
+
+def nats(module: nn.Module, windows: np.ndarray) -> float:
+    """Mean loss per token."""
+    with torch.inference_mode():
+        return float(np.mean([float(module(input_ids=w, labels=w).loss) for w in torch.from_numpy(windows)]))
+
+
+def test_awq_with_folded_scales_is_read_back_bit_for_bit_and_loses_less_than_rounding(
+    assets: Path, tmp_path: Path
+) -> None:
+    windows = books(assets)
+    calibration = [{"input_ids": window, "attention_mask": np.ones_like(window)} for window in windows[:8]]
+    losses = {}
+    for tag, knobs in {"rtn": {}, "awq": {"fold_scales": True}}.items():
+        module = transformers.AutoModelForCausalLM.from_pretrained(assets / "models" / "books-llama-small").eval()
+        step = {tag: {"bits": 4, "group_size": 64, "symmetric": False, "scope": "layers", **knobs}}
+        model = compressed(module, tmp_path, step, calibration=calibration)
+        losses[tag] = nats(module, windows[8:])
+    for name in FORMATS:
+        folder = tmp_path / name
+        folder.mkdir()
+        LAYOUTS[name].export(model, folder, step_context(module, tmp_path))
+        loaded = autocompress.load(folder)
+        for place in model.encodings:
+            if "layers" in place:
+                assert torch.equal(loaded.get_parameter(place), module.get_parameter(place)), place
+        np.testing.assert_allclose(output_of(loaded, calibration[0]), output_of(module, calibration[0]), atol=0.05)
+    assert losses["awq"] < losses["rtn"]
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_equal_models_give_equal_bytes(name: str, tmp_path: Path) -> None:
     written = []
@@ -316,7 +352,7 @@ RTN = {"rtn": {"group_size": 32, "scope": "layers"}}
         (["int8_dynamic"], "int8_dynamic cannot be kept"),
         ([{"kmeans": {"scope": "attention"}}, RTN], "no codebooks"),
         (["int8_weight_only"], "not those of int8_weight_only"),
-        ([{"awq": {"group_size": 32, "scope": "layers"}}], "no place for the input scales of awq"),
+        ([{"awq": {"group_size": 32, "scope": "layers"}}], "set `fold_scales: true`"),
         ([{"rtn": {"group_size": 32, "scope": "layers", "effective_bits": 4.25}}], "the same bits"),
         ([{"rtn": {"group_size": 32}}], "set the scope to layers"),
         ([{"rtn": {"group_size": 20, "scope": "layers"}}], "no multiple of 20"),
@@ -325,6 +361,12 @@ RTN = {"rtn": {"group_size": 32, "scope": "layers"}}
 )
 def test_what_cannot_be_written_is_refused_before_anything_is_computed(name: str, steps: list, reason: str) -> None:
     assert reason in (of(name, *steps) or "")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_awq_is_taken_where_its_scales_are_folded_in_or_there_are_none(name: str) -> None:
+    for knobs in ({"fold_scales": True}, {"exponents": 0}):
+        assert of(name, {"awq": {"group_size": 32, "scope": "layers", **knobs}}) is None
 
 
 @pytest.mark.parametrize("bits", [2, 3, 8])

@@ -107,8 +107,8 @@ class CheckpointFormat(Format):
             return f"it takes integers in groups, such as those of rtn, gptq and awq, not those of {step.tag}"
         if knobs.get("effective_bits") is not None:
             return "all its packed layers have the same bits; set bits instead of effective_bits"
-        if knobs.get("exponents"):
-            return f"it has no place for the input scales of {step.tag}; use gptq, or {step.tag} with exponents 0"
+        if knobs.get("exponents") and not knobs.get("fold_scales"):
+            return f"it has no place for the input scales of {step.tag}; set `fold_scales: true`"
         bits, group_size, scope = knobs["bits"], knobs["group_size"], knobs["scope"]
         if bits not in self.bits:
             return f"it knows {' and '.join(map(str, self.bits))} bits, not {bits}"
@@ -133,7 +133,8 @@ class CheckpointFormat(Format):
     def known_good(self) -> tuple[tuple[Step, ...], ...]:
         """See `Format.known_good`."""
         knobs = {"bits": 4, "group_size": 64, "scope": "layers"}
-        return steps_from_plain([{"gptq": knobs}]), steps_from_plain([{"rtn": knobs}])
+        awq = {**knobs, "symmetric": False, "fold_scales": True}
+        return tuple(steps_from_plain([step]) for step in ({"awq": awq}, {"gptq": knobs}, {"rtn": knobs}))
 
     def export(self, model: CompressibleModel, folder: Path, context: StepContext) -> str:
         """See `Format.export`; writes ``model.safetensors``, ``config.json`` and what the package wants beside them."""

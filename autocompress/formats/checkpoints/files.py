@@ -109,7 +109,7 @@ def _integers(layout: CheckpointFormat, weight: Weight, encoding: Encoding) -> G
     if encoding.input_scales is not None:
         raise Unsupported(
             f"the format {layout.name} has no place for the input scales of {weight.name}",
-            remedy="Use gptq, or awq with exponents: 0.",
+            remedy="Use awq with `fold_scales: true`.",
         )
     if encoding.bits not in layout.bits:
         raise Unsupported(f"the format {layout.name} cannot hold the {encoding.bits}-bit codes of {weight.name}")
