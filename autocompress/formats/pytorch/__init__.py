@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KNOWN_GOOD: tuple[tuple[dict[str, Any], ...], ...] = (
     ({"kmeans": {"n_centroids": 16}},),
     ({"int8_weight_only": {}},),
-    ({"ffn_width": {"keep": 0.75}}, {"fp16": {}}),
+    ({"gptq": {"bits": 4, "group_size": 64}},),
     ({"fp16": {}},),
 )
 
