@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from autocompress.encodings import Codebook, Dense, Encoding, GroupedIntegers, Sparse
+from autocompress.encodings import Codebook, Dense, Encoding, GroupedIntegers, Sparse, SparseIntegers
 from autocompress.formats.onnx.calibration import activation_ranges
 from autocompress.formats.onnx.graph_editor import GraphEditor
 from autocompress.formats.onnx.int8_dynamic import quantize_dynamic
@@ -34,9 +35,17 @@ def codebook(rng: np.random.Generator, n_centroids: int, shape: tuple[int, int] 
     return Codebook(rng.integers(0, n_centroids, shape).astype(np.uint8), centroids)
 
 
-def grouped(rng: np.random.Generator, bits: int) -> GroupedIntegers:
-    scales = rng.random((SHAPE[0], SHAPE[1] // 32)).astype(np.float32) + np.float32(0.01)
-    return GroupedIntegers(rng.integers(0, 2**bits, SHAPE).astype(np.uint8), bits, 32, scales)
+def codebooks(rng: np.random.Generator, group_size: int) -> Codebook:
+    n_groups = -(-SHAPE[0] * SHAPE[1] // group_size)
+    centroids = np.sort(rng.normal(size=(n_groups, 8))).astype(np.float16)
+    return Codebook(rng.integers(0, 8, SHAPE).astype(np.uint8), centroids, group_size)
+
+
+def grouped(rng: np.random.Generator, bits: int, group_size: int = 32, symmetric: bool = True) -> GroupedIntegers:
+    groups = (SHAPE[0], -(-SHAPE[1] // group_size))
+    scales = rng.random(groups).astype(np.float32) + np.float32(0.01)
+    zeros = None if symmetric else rng.integers(0, 2**bits, groups).astype(np.uint8)
+    return GroupedIntegers(rng.integers(0, 2**bits, SHAPE).astype(np.uint8), bits, group_size, scales, zeros)
 
 
 def pruned(rng: np.random.Generator, values: bool) -> Sparse:
@@ -53,17 +62,27 @@ def encodings() -> dict[str, tuple[Encoding, float]]:
         "6-bit codebook": (codebook(rng, 64), 6),
         "int3": (grouped(rng, 3), 3 + 32 / 32),
         "int4": (grouped(rng, 4), 4 + 32 / 32),
+        "int4 with zeros": (grouped(rng, 4, 64, symmetric=False), 4 + (32 + 4) / 64),
+        "int2 in narrower last groups": (grouped(rng, 2, 48), 2.25 + 32 * 3 / 128),
+        "int5 per row": (grouped(rng, 5, 128, symmetric=False), 5 + (32 + 8) / 128),
+        "int4 divided by input": (
+            replace(grouped(rng, 4), input_scales=rng.uniform(0.5, 2, SHAPE[1]).astype(np.float16)),
+            4 + 32 / 32,
+        ),
+        "pruned int4": (SparseIntegers(rng.random(SHAPE) < 0.4, grouped(rng, 4)), 1 + 4 * 0.4 + 32 / 32),
+        "codebooks in a row": (codebooks(rng, SHAPE[1] // 2), 3 + 8 * 16 / 64),
+        "codebooks across rows": (codebooks(rng, 300), 3 + 8 * 16 / 300),
         "pruned codebook": (pruned(rng, values=True), 1 + 3 * 0.4),
         "pruned": (pruned(rng, values=False), 1 + 8 * 0.4),
         "int8": (grouped(rng, 8), 8),
     }
 
 
-def linear_graph() -> onnx.ModelProto:
-    """y = x · w, shape (n, in) to (n, out)."""
-    weight = numpy_helper.from_array(np.zeros(SHAPE[::-1], np.float32), "w")
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, SHAPE[1]])
-    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, SHAPE[0]])
+def linear_graph(shape: tuple[int, int] = SHAPE) -> onnx.ModelProto:
+    """y = x · w, shape (n, in) to (n, out); ``shape`` is (out, in)."""
+    weight = numpy_helper.from_array(np.zeros(shape[::-1], np.float32), "w")
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, shape[1]])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, shape[0]])
     graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g", [given], [output], [weight])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
@@ -120,7 +139,60 @@ def test_static_kernels_take_the_same_integers_too(case: str, tmp_path: Path) ->
         results.append(session.run(None, samples[0])[0])
         sizes.append(path.stat().st_size)
     np.testing.assert_array_equal(results[0], results[1])
-    assert sizes[1] < 0.8 * sizes[0]
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+def test_integers_are_right_where_a_weight_has_the_name_of_its_initializer(tmp_path: Path) -> None:
+    """The two forms of it that are compared by size are then stored side by side."""
+    encoding = pruned(np.random.default_rng(0), values=True)
+    x = np.random.default_rng(1).normal(size=(5, SHAPE[1])).astype(np.float32)
+    results = []
+    for coded in ({}, coded_weights("w", encoding, [PLACE])):
+        editor = GraphEditor(linear_graph())
+        write_weight(editor, Dense(encoding.decode()), [PLACE], "w")
+        quantize_dynamic(editor, per_channel=True, coded=coded)
+        session, _ = session_of(editor, tmp_path / "model.onnx")
+        results.append(session.run(None, {"x": x})[0])
+    np.testing.assert_array_equal(results[0], results[1])
+
+
+MOST_BYTES = {"4-bit codebook": (4, 7.5), "int4": (10.5, 10.5), "pruned codebook": (13, 16.8), "int3": (11.5, 11.5)}
+"""What all nodes that make a weight give, for each of its values: with one scale, and with one for each row."""
+
+
+@pytest.mark.parametrize("case", MOST_BYTES)
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_little_is_held_for_each_weight_while_integers_are_made(case: str, per_channel: bool) -> None:
+    """ONNX Runtime keeps all that it folds until the last weight is done."""
+    shape = (768, 384)
+    rng = np.random.default_rng(0)
+    scales = rng.random((768, 6)).astype(np.float32) + np.float32(0.01)
+    mask = rng.random(shape) < 0.5
+    encoding: Encoding = {
+        "4-bit codebook": codebook(rng, 16, shape),
+        "int4": GroupedIntegers(rng.integers(0, 16, shape).astype(np.uint8), 4, 64, scales),
+        "int3": GroupedIntegers(rng.integers(0, 8, shape).astype(np.uint8), 3, 64, scales),
+        "pruned codebook": Sparse(mask, codebook(rng, 16, (1, int(mask.sum())))),
+    }[case]
+    editor = GraphEditor(linear_graph(shape))
+    write_weight(editor, Dense(encoding.decode()), [PLACE], "layer.weight")
+    quantize_dynamic(editor, per_channel=per_channel, coded=coded_weights("layer.weight", encoding, [PLACE]))
+    assert bytes_made(editor.to_model()) / encoding.decode().size < MOST_BYTES[case][per_channel] + 0.3
+
+
+def bytes_made(model: onnx.ModelProto) -> int:
+    """Bytes of all that nodes give whose inputs are initializers or such nodes' outputs."""
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    known = {value.name: value.type.tensor_type for value in inferred.graph.value_info}
+    constant = {tensor.name for tensor in model.graph.initializer}
+    total = 0
+    for node in model.graph.node:
+        if constant.issuperset(node.input) and node.op_type not in ("Identity", "Mul"):
+            constant.update(node.output)
+            kind = known[node.output[0]]
+            n_bytes = helper.tensor_dtype_to_np_dtype(kind.elem_type).itemsize
+            total += n_bytes * int(np.prod([size.dim_value for size in kind.shape.dim]))
+    return total
 
 
 def test_layers_in_float_are_left_alone(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ class GraphEditor:
             for name, tensor in self.arrays.items()
             if name.startswith(CONSTANT_PREFIX)
         }
+        self._stated: dict[str, onnx.ValueInfoProto] = {}
+        self._outputs: dict[str, str] = {}  # of weight nodes without a given one, by what they compute
         self._nodes: list[onnx.NodeProto] = list(model.graph.node)
 
     def array(self, name: str) -> Array:
@@ -97,11 +99,20 @@ class GraphEditor:
     def weight_node(self, op: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
         """Add a standard node that computes a weight from initializers, which ONNX Runtime folds at load.
 
-        Many weights take many nodes, so these have no name and, unless ``output`` is given, a short output.
+        Many weights take many nodes, so these have no name and, unless ``output`` is given, a short output, which is
+        that of an earlier node where that computes the same.
         """
-        output = output or f"weight/{len(self._weight_nodes)}"
-        self._weight_nodes.append(helper.make_node(op, inputs, [output], **attributes))
-        return output
+        if output is not None:
+            self._weight_nodes.append(helper.make_node(op, inputs, [output], **attributes))
+            return output
+        computes = repr((op, inputs, sorted(attributes.items())))
+        if computes not in self._outputs:
+            self._outputs[computes] = self.weight_node(op, inputs, f"weight/{len(self._weight_nodes)}", **attributes)
+        return self._outputs[computes]
+
+    def state_shape(self, name: str, kind: int, shape: tuple[int, ...]) -> None:
+        """State a node's output's shape where it follows from values: ONNX Runtime folds no node of unknown size."""
+        self._stated[name] = helper.make_tensor_value_info(name, kind, shape)
 
     def replace(self, node: onnx.NodeProto, replacements: list[onnx.NodeProto]) -> None:
         """Put nodes in the place of one."""
@@ -121,6 +132,7 @@ class GraphEditor:
         del graph.node[:], graph.initializer[:], graph.value_info[:]
         graph.node.extend(nodes)
         graph.initializer.extend(tensor for name, tensor in self.arrays.items() if name in read)
+        graph.value_info.extend(stated for name, stated in self._stated.items() if name in read)
         if any(node.domain == CONTRIB_DOMAIN for node in nodes):
             self._import_contrib()
         return self.model

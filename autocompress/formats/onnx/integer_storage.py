@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto
 
-from autocompress.encodings import Codebook, Encoding, GroupedIntegers, Sparse
+from autocompress.encodings import Codebook, Encoding, GroupedIntegers
 from autocompress.formats.onnx.graph_editor import GraphEditor, is_lookup
 from autocompress.formats.onnx.packing import described, fits_kernels, write_weight
 from autocompress.formats.onnx.template import Place
@@ -97,27 +96,27 @@ class IntegerStorage:
             scale: the name of the initializer that the weight was divided by, of one value or one for each row.
             initializer: where the weight stood.
             transposed: whether the tensor is to have shape (in_features, out_features).
-            shape: the tensor's shape, where it is neither that nor the codes'.
+            shape: the tensor's shape, where it isn't the codes' and they aren't transposed.
         """
-        made = self._in_fewer_bits(codes, scale, initializer)
+        made = self._in_fewer_bits(codes, scale, initializer, transposed)
         if made is None:
             return self._editor.put(output, codes.T if transposed else codes.reshape(shape or codes.shape))
-        if transposed:
-            return self._editor.weight_node("Transpose", [made], output, perm=[1, 0])
-        sizes = self._editor.constant(np.array(shape or codes.shape, np.int64))
+        if shape is None or transposed:
+            return self._editor.weight_node("Identity", [made], output)
+        sizes = self._editor.constant(np.array(shape, np.int64))
         return self._editor.weight_node("Reshape", [made, sizes], output)
 
-    def _in_fewer_bits(self, codes: Int8Matrix, scale: str, initializer: str) -> str | None:
+    def _in_fewer_bits(self, codes: Int8Matrix, scale: str, initializer: str, transposed: bool) -> str | None:
         """Nodes that make the codes out of less than the codes themselves take; None where nothing smaller does."""
         options: list[tuple[int, str, str]] = []
         coded = self._coded.get(initializer)
         if coded is not None and self._gives(coded, codes, scale):
             before = set(self._editor.arrays)
-            made = self._quantized(coded, scale)
+            made = self._quantized(coded, scale, transposed)
             options.append((self._bytes_since(before), made, described(coded.encoding)))
         if np.count_nonzero(codes) + codes.size // 8 + SMALLEST_SAVING_BYTES < codes.size:
             before = set(self._editor.arrays)
-            made = self._cast(WeightDecoder(self._editor, initializer).matrix(_without_zeros(codes)))
+            made = WeightDecoder(self._editor, f"{initializer}.int8").kept_integers(codes, transposed=transposed)
             options.append((self._bytes_since(before), made, "a bit mask and the kept int8 codes"))
         smallest = min(options, default=None)
         if smallest is None or smallest[0] + SMALLEST_SAVING_BYTES >= codes.size:
@@ -130,29 +129,18 @@ class IntegerStorage:
         scales = self._editor.array(scale).reshape(-1, 1)
         return np.array_equal(np.rint(coded.values() / scales), codes)
 
-    def _quantized(self, coded: CodedWeight, scale: str) -> str:
-        node = self._editor.weight_node
-        current = WeightDecoder(self._editor, coded.name).matrix(coded.encoding)
+    def _quantized(self, coded: CodedWeight, scale: str, transposed: bool) -> str:
+        decoder = WeightDecoder(self._editor, coded.name)
+        if not coded.factors:
+            return decoder.integers(coded.encoding, scale, transposed=transposed)
+        node, current = self._editor.weight_node, decoder.matrix(coded.encoding, transposed=transposed)
         for factor in coded.factors:
-            current = node("Mul", [current, self._editor.constant(factor)])
-        divisors = self._editor.array(scale).reshape(-1)
-        zeros = self._editor.constant(np.zeros(divisors.shape if divisors.size > 1 else (), np.int8))
-        flat = node("Reshape", [scale, self._editor.constant(np.array([-1] if divisors.size > 1 else [], np.int64))])
-        return node("QuantizeLinear", [current, flat, zeros], axis=0)
-
-    def _cast(self, integers: str) -> str:
-        return self._editor.weight_node("Cast", [integers], to=TensorProto.INT8)
+            current = node("Mul", [current, self._editor.constant(factor.T if transposed else factor)])
+        return decoder.rounded(current, scale, axis=1 if transposed else 0)
 
     def _bytes_since(self, before: set[str]) -> int:
         added = self._editor.arrays.keys() - before
         return sum(self._editor.array(name).nbytes for name in added)
-
-
-def _without_zeros(codes: Int8Matrix) -> Sparse:
-    """The codes themselves as a pruned weight."""
-    mask = codes != 0
-    kept = (codes[mask].astype(np.int16) + 128).astype(np.uint8)[None, :]
-    return Sparse(mask, GroupedIntegers(kept, 8, max(1, kept.size), np.ones((1, 1), np.float32)))
 
 
 def keep_encodings(editor: GraphEditor, coded: Mapping[str, CodedWeight]) -> list[str]:

@@ -19,6 +19,7 @@ from autocompress.encodings import (
     SparseIntegers,
     pack_bits,
 )
+from autocompress.formats.onnx.code_unpacker import BITS_IN_BYTES
 from autocompress.formats.onnx.graph_editor import CONTRIB_DOMAIN, GraphEditor, Use, is_linear, is_lookup
 from autocompress.formats.onnx.template import Place
 from autocompress.formats.onnx.weight_decoder import WeightDecoder
@@ -41,9 +42,10 @@ def write_weight(editor: GraphEditor, encoding: Encoding, places: Sequence[Place
         return f"bit mask and codes of kept values, unpacked at load to {words}"
     if isinstance(encoding, Codebook) and encoding.group_size is None and _is_looked_up(editor, places):
         return _write_codebook_lookups(editor, encoding, places, name)
-    decoded = WeightDecoder(editor, name).matrix(encoding)
+    transposed = places[0].transposed
+    decoded = WeightDecoder(editor, name).matrix(encoding, transposed=transposed)
     for place in places:
-        _deliver(editor, decoded, place)
+        _deliver(editor, decoded, transposed, place)
     return f"{described(encoding)}, float after unpacking at load"
 
 
@@ -180,21 +182,34 @@ def _is_looked_up(editor: GraphEditor, places: Sequence[Place]) -> bool:
 
 def _write_codebook_lookups(editor: GraphEditor, encoding: Codebook, places: Sequence[Place], name: str) -> str:
     """Look up rows of indices, a byte each from load on, and then their centroids: a quarter of the floats' memory."""
-    decoder = WeightDecoder(editor, name)
-    indices = decoder.codes(encoding.indices, encoding.bits, "indices")
     kind = editor.arrays[places[0].initializer].data_type
+    decoder = WeightDecoder(editor, name)
     centroids = editor.weight_node("Cast", [decoder.centroids(encoding)], to=kind)
+    columns = encoding.shape[1]
+    whole = encoding.bits in BITS_IN_BYTES and columns * encoding.bits % 8 == 0
+    if whole:
+        stored = editor.put(f"{name}.indices", _packed_rows(encoding.indices, encoding.bits))
+        table = decoder.table_of_bytes(centroids, encoding)
+    else:
+        stored, table = decoder.codes(encoding.indices, encoding.bits, "indices"), centroids
     for place in places:
         for use in editor.uses(place.initializer):
-            rows = use.node.output[0]
+            ids, rows = use.node.input[1], use.node.output[0]
             nodes = [
-                helper.make_node("Gather", [indices, use.node.input[1]], [f"{rows}.bytes"]),
+                helper.make_node("Gather", [stored, ids], [f"{rows}.bytes"]),
                 helper.make_node("Cast", [f"{rows}.bytes"], [f"{rows}.indices"], to=TensorProto.INT32),
-                helper.make_node("Gather", [centroids, f"{rows}.indices"], [rows], name=use.node.name),
+                helper.make_node("Gather", [table, f"{rows}.indices"], [f"{rows}.values" if whole else rows]),
             ]
+            if whole:
+                width = editor.constant(np.array([columns], np.int64))
+                nodes += [
+                    helper.make_node("Shape", [ids], [f"{rows}.ids"]),
+                    helper.make_node("Concat", [f"{rows}.ids", width], [f"{rows}.shape"], axis=0),
+                    helper.make_node("Reshape", [f"{rows}.values", f"{rows}.shape"], [rows]),
+                ]
             editor.replace(use.node, nodes)
         editor.drop(place.initializer)
-    return f"{described(encoding)}, bytes after unpacking at load"
+    return f"{described(encoding)}, {'unpacked row by row' if whole else 'bytes after unpacking at load'}"
 
 
 def _floats(editor: GraphEditor, name: str, values: npt.NDArray[Any], kind: int) -> str:
@@ -246,14 +261,16 @@ def with_bias(gemm: Any, product: str) -> list[Any]:
     return [helper.make_node("Add", [product, gemm.input[2]], gemm.output, name=f"{gemm.name}.bias")]
 
 
-def _deliver(editor: GraphEditor, decoded: str, place: Place) -> None:
+def _deliver(editor: GraphEditor, decoded: str, transposed: bool, place: Place) -> None:
     """Bring a decoded matrix into the initializer's place: its factors, its orientation and shape, its type."""
     like = editor.arrays[place.initializer]
     name, current = place.initializer, decoded
     if place.row_factors is not None:
-        factors = editor.put(f"{name}.factors", np.array(place.row_factors, np.float32)[:, None])
-        current = editor.weight_node("Mul", [current, factors])
-    if place.transposed:
+        factors = np.array(place.row_factors, np.float32)[:, None]
+        current = editor.weight_node(
+            "Mul", [current, editor.put(f"{name}.factors", factors.T if transposed else factors)]
+        )
+    if place.transposed != transposed:
         current = editor.weight_node("Transpose", [current], perm=[1, 0])
     elif len(like.dims) > 2:
         current = editor.weight_node("Reshape", [current, editor.constant(np.array(like.dims, np.int64))])
