@@ -17,6 +17,11 @@ class Encoding(ABC):
     kind: ClassVar[str]
     shape: tuple[int, ...]
 
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What is stored, in words."""
+
     @abstractmethod
     def decode(self) -> FloatArray:
         """The values that the stored form stands for, float32, shape ``shape``."""

@@ -45,6 +45,11 @@ class Codebook(Encoding):
         centroids = self.centroids.astype(np.float32)
         return centroids if self.scales is None else centroids * self.scales.astype(np.float32)[:, None]
 
+    @property
+    def words(self) -> str:
+        """See `Encoding.words`."""
+        return f"{self.bits}-bit codebook indices"
+
     def decode(self) -> FloatArray:
         """See `Encoding.decode`."""
         flat = self.indices.reshape(-1)

@@ -23,6 +23,11 @@ class Dense(Encoding):
         """Shape of the values."""
         return self.values.shape
 
+    @property
+    def words(self) -> str:
+        """See `Encoding.words`."""
+        return f"{self.values.dtype} weights"
+
     def decode(self) -> FloatArray:
         """See `Encoding.decode`."""
         return self.values.astype(np.float32)

@@ -36,6 +36,11 @@ class GroupedIntegers(Encoding):
         """Shape of the codes."""
         return self.codes.shape
 
+    @property
+    def words(self) -> str:
+        """See `Encoding.words`."""
+        return f"int{self.bits} weights"
+
     def decode(self) -> FloatArray:
         """See `Encoding.decode`."""
         columns = self.codes.shape[1]

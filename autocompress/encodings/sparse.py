@@ -25,6 +25,11 @@ class Sparse(Encoding):
         """Shape of the mask."""
         return self.mask.shape
 
+    @property
+    def words(self) -> str:
+        """See `Encoding.words`."""
+        return f"bit mask and kept values as {self.values.words}"
+
     def decode(self) -> FloatArray:
         """See `Encoding.decode`."""
         decoded = np.zeros(self.mask.shape, np.float32)

@@ -37,6 +37,11 @@ class SparseIntegers(Encoding):
         """The codes of the kept weights in row order, shape (n_kept,)."""
         return self.integers.codes[self.mask]
 
+    @property
+    def words(self) -> str:
+        """See `Encoding.words`."""
+        return f"bit mask and kept values as {self.integers.words}"
+
     def decode(self) -> FloatArray:
         """See `Encoding.decode`."""
         return np.where(self.mask, self.integers.decode(), np.float32(0))
