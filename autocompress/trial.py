@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from autocompress.recipe import Recipe, Step
     from autocompress.tasks.base import Task
 
+FORGOTTEN_AFTER_SECONDS = 7 * 24 * 3600
+"""What an interrupted step left is kept this long for another attempt."""
 NO_DROP = Estimate(value=0.0, low=0.0, high=0.0)
 
 
@@ -230,6 +233,9 @@ def _run_steps(job: BuildJob, cache: StageCache, stages: Stages) -> Compressible
 def _scratch(workspace: Workspace, key: str) -> Iterator[Path]:
     """A step's own folder: gone when the step has ended well, there again when it is tried once more."""
     folder = workspace.cache.parent / "unfinished" / key
+    for left in folder.parent.glob("*"):  # by steps that nobody tried again
+        if time.time() - left.stat().st_mtime > FORGOTTEN_AFTER_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
