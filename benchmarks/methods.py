@@ -271,10 +271,13 @@ def main() -> int:
     known = sorted(path.stem for path in RECIPES.glob("*.yaml") if "steps:" not in path.read_text(encoding="utf-8"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(known)}; all when none is given")
-    parser.add_argument("--methods", nargs="+", choices=LADDERS, default=list(LADDERS), metavar="METHOD")
+    parser.add_argument("--methods", nargs="*", default=list(LADDERS), metavar="METHOD", help="none: only write")
     parser.add_argument("--time-again", action="store_true", help="only latency and memory of what was measured before")
     parser.add_argument("--write", type=Path, required=True, help="the Markdown file to write")
     options = parser.parse_args()
+    unknown = sorted(set(options.methods) - set(LADDERS))
+    if unknown:
+        parser.error(f"there is no ladder for {', '.join(unknown)}; there are: {', '.join(LADDERS)}")
     workshops = [Workshop(model) for model in options.models or known]
     for workshop in workshops:
         workshop.original()
