@@ -329,3 +329,33 @@ def test_the_same_weight_gives_the_same_bytes(tmp_path) -> None:
         editor.save(tmp_path / GRAPH)
         made.append(io.BytesIO((tmp_path / GRAPH).read_bytes()).getvalue())
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("kind", ["packed", "3-bit indices", "int3", "int3 per row", "int5 with zeros", "half"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_rows_are_looked_up_by_ids_of_any_shape(kind: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    made: dict[str, Encoding] = {
+        "packed": codebook(rng, (20, 36), 11),
+        "3-bit indices": codebook(rng, (20, 36), 8),
+        "int3": grouped(rng, (20, 40), 3, 16, True),
+        "int3 per row": grouped(rng, (20, 40), 3, 40, True),
+        "int5 with zeros": grouped(rng, (20, 40), 5, 16, False),
+        "half": replace(grouped(rng, (20, 40), 3, 8, True), input_scales=rng.random(40, np.float32) + np.float32(0.5)),
+    }
+    encoding = made[kind]
+    like = np.float16 if kind == "half" else np.float32
+    weight = numpy_helper.from_array(np.zeros(encoding.shape, like), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["w", "ids"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, [None] * len(shape))],
+        [helper.make_tensor_value_info("y", weight.data_type, None)],
+        [weight],
+    )
+    editor = GraphEditor(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8))
+    words = write_weight(editor, encoding, [Place(GRAPH, "w", False)], "layer.weight")
+    ids = rng.integers(0, 20, shape)
+    rows, _ = run(editor, tmp_path, {"ids": np.array(ids)})
+    np.testing.assert_array_equal(rows, encoding.decode()[ids].astype(like))
+    assert "float" not in words

@@ -47,6 +47,20 @@ class IntegerDecoder:
             made = self._values(integers, codes, order, prefix)
         return self._by_input(integers, self._matrix(made, order), transposed, prefix)
 
+    def parts(self, encoding: GroupedIntegers) -> tuple[str, str, str, str | None]:
+        """Nodes that give what rows are computed from.
+
+        Returns:
+            Codes, uint8, shape (rows, groups, columns of a group); zeros, float32, one or for each group; scales,
+            float32, for each group; and the input scales, float32, if there are any. A single group has no axis.
+        """
+        order = _Order(encoding, transposed=False)
+        zeros, scales = self._shared(encoding, order, "")
+        divisors = None
+        if encoding.input_scales is not None:
+            divisors = self._unpacker.floats(encoding.input_scales, "input_scales")
+        return self._codes(encoding, order, ""), zeros, scales, divisors
+
     def sparse_codes(self, encoding: SparseIntegers) -> str:
         """Nodes that give the uint8 codes of a whole weight: where nothing is kept, the code that stands for zero."""
         order = _Order(encoding.integers, transposed=False)
@@ -77,13 +91,16 @@ class IntegerDecoder:
 
     def _values(self, integers: GroupedIntegers, codes: str, order: _Order, prefix: str) -> str:
         """What codes stand for, given as floats in their groups."""
-        if integers.zero_points is None:
-            zeros = self._unpacker.constant(np.array(2 ** (integers.bits - 1), np.float32))
-        else:
-            stored = self._unpacker.codes(order.per_group(integers.zero_points), integers.bits, f"{prefix}zeros")
-            zeros = self._unpacker.cast(stored, TensorProto.FLOAT)
-        scales = self._unpacker.floats(order.per_group(integers.scales), f"{prefix}scales")
+        zeros, scales = self._shared(integers, order, prefix)
         return self._node("Mul", [self._node("Sub", [codes, zeros]), scales])
+
+    def _shared(self, integers: GroupedIntegers, order: _Order, prefix: str) -> tuple[str, str]:
+        """The zeros and scales of groups, as floats."""
+        scales = self._unpacker.floats(order.per_group(integers.scales), f"{prefix}scales")
+        if integers.zero_points is None:
+            return self._unpacker.constant(np.array(2 ** (integers.bits - 1), np.float32)), scales
+        stored = self._unpacker.codes(order.per_group(integers.zero_points), integers.bits, f"{prefix}zeros")
+        return self._unpacker.cast(stored, TensorProto.FLOAT), scales
 
     def _matrix(self, grouped: str, order: _Order) -> str:
         """From groups to a matrix without what filled the last group up."""

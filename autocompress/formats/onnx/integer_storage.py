@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from autocompress.encodings import Codebook, Encoding, GroupedIntegers
 from autocompress.formats.onnx.graph_editor import GraphEditor, is_lookup
-from autocompress.formats.onnx.packing import described, fits_kernels, write_weight
+from autocompress.formats.onnx.packing import fits_kernels, write_weight
 from autocompress.formats.onnx.template import Place
 from autocompress.formats.onnx.weight_decoder import WeightDecoder
 
@@ -113,7 +113,7 @@ class IntegerStorage:
         if coded is not None and self._gives(coded, codes, scale):
             before = set(self._editor.arrays)
             made = self._quantized(coded, scale, transposed)
-            options.append((self._bytes_since(before), made, described(coded.encoding)))
+            options.append((self._bytes_since(before), made, coded.encoding.words))
         if np.count_nonzero(codes) + codes.size // 8 + SMALLEST_SAVING_BYTES < codes.size:
             before = set(self._editor.arrays)
             made = WeightDecoder(self._editor, f"{initializer}.int8").kept_integers(codes, transposed=transposed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto, helper
+from onnx import helper
 
 from autocompress.encodings import (
     ByteArray,
@@ -15,12 +15,11 @@ from autocompress.encodings import (
     Dense,
     Encoding,
     GroupedIntegers,
-    Sparse,
     SparseIntegers,
     pack_bits,
 )
-from autocompress.formats.onnx.code_unpacker import BITS_IN_BYTES
 from autocompress.formats.onnx.graph_editor import CONTRIB_DOMAIN, GraphEditor, Use, is_linear, is_lookup
+from autocompress.formats.onnx.lookups import write_codebook_lookups, write_integer_lookups
 from autocompress.formats.onnx.template import Place
 from autocompress.formats.onnx.weight_decoder import WeightDecoder
 
@@ -41,33 +40,20 @@ def write_weight(editor: GraphEditor, encoding: Encoding, places: Sequence[Place
         words = _write_for_kernels(editor, encoding.integers, _sparse_blobs(editor, encoding, name), places, name)
         return f"bit mask and codes of kept values, unpacked at load to {words}"
     if isinstance(encoding, Codebook) and encoding.group_size is None and _is_looked_up(editor, places):
-        return _write_codebook_lookups(editor, encoding, places, name)
+        return f"{encoding.words}, {write_codebook_lookups(editor, encoding, places, name)}"
+    if isinstance(encoding, GroupedIntegers) and _is_looked_up(editor, places):
+        return f"{encoding.words}, {write_integer_lookups(editor, encoding, places, name)}"
     transposed = places[0].transposed
     decoded = WeightDecoder(editor, name).matrix(encoding, transposed=transposed)
     for place in places:
         _deliver(editor, decoded, transposed, place)
-    return f"{described(encoding)}, float after unpacking at load"
+    return f"{encoding.words}, float after unpacking at load"
 
 
 def _is_half_of(editor: GraphEditor, encoding: Dense, places: Sequence[Place]) -> bool:
     """Whether 16 bits are stored of a weight that the graph computes with in 32."""
     kind = helper.tensor_dtype_to_np_dtype(editor.arrays[places[0].initializer].data_type)
     return bool(encoding.values.dtype.itemsize < np.dtype(kind).itemsize)
-
-
-def described(encoding: Encoding) -> str:
-    """What is stored of a weight, in words."""
-    if isinstance(encoding, GroupedIntegers):
-        return f"int{encoding.bits} weights"
-    if isinstance(encoding, Dense):
-        return f"{encoding.values.dtype} weights"
-    if isinstance(encoding, Codebook):
-        return f"{encoding.bits}-bit codebook indices"
-    if isinstance(encoding, Sparse):
-        return f"bit mask and kept values as {described(encoding.values)}"
-    if isinstance(encoding, SparseIntegers):
-        return f"bit mask and kept values as {described(encoding.integers)}"
-    return "plain floats"
 
 
 def _write_dense(editor: GraphEditor, matrix: npt.NDArray[np.float32], places: Sequence[Place]) -> str:
@@ -178,38 +164,6 @@ def _is_looked_up(editor: GraphEditor, places: Sequence[Place]) -> bool:
     """Whether every reader looks up rows of the weight."""
     uses = [use for place in places for use in editor.uses(place.initializer)]
     return all(is_lookup(use) for use in uses) and not any(place.transposed or place.row_factors for place in places)
-
-
-def _write_codebook_lookups(editor: GraphEditor, encoding: Codebook, places: Sequence[Place], name: str) -> str:
-    """Look up rows of indices, a byte each from load on, and then their centroids: a quarter of the floats' memory."""
-    kind = editor.arrays[places[0].initializer].data_type
-    decoder = WeightDecoder(editor, name)
-    centroids = editor.weight_node("Cast", [decoder.centroids(encoding)], to=kind)
-    columns = encoding.shape[1]
-    whole = encoding.bits in BITS_IN_BYTES and columns * encoding.bits % 8 == 0
-    if whole:
-        stored = editor.put(f"{name}.indices", _packed_rows(encoding.indices, encoding.bits))
-        table = decoder.table_of_bytes(centroids, encoding)
-    else:
-        stored, table = decoder.codes(encoding.indices, encoding.bits, "indices"), centroids
-    for place in places:
-        for use in editor.uses(place.initializer):
-            ids, rows = use.node.input[1], use.node.output[0]
-            nodes = [
-                helper.make_node("Gather", [stored, ids], [f"{rows}.bytes"]),
-                helper.make_node("Cast", [f"{rows}.bytes"], [f"{rows}.indices"], to=TensorProto.INT32),
-                helper.make_node("Gather", [table, f"{rows}.indices"], [f"{rows}.values" if whole else rows]),
-            ]
-            if whole:
-                width = editor.constant(np.array([columns], np.int64))
-                nodes += [
-                    helper.make_node("Shape", [ids], [f"{rows}.ids"]),
-                    helper.make_node("Concat", [f"{rows}.ids", width], [f"{rows}.shape"], axis=0),
-                    helper.make_node("Reshape", [f"{rows}.values", f"{rows}.shape"], [rows]),
-                ]
-            editor.replace(use.node, nodes)
-        editor.drop(place.initializer)
-    return f"{described(encoding)}, {'unpacked row by row' if whole else 'bytes after unpacking at load'}"
 
 
 def _floats(editor: GraphEditor, name: str, values: npt.NDArray[Any], kind: int) -> str:

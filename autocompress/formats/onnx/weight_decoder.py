@@ -53,6 +53,10 @@ class WeightDecoder:
         """Nodes that give uint8 codes."""
         return self._unpacker.codes(codes, bits, part)
 
+    def integer_parts(self, encoding: GroupedIntegers) -> tuple[str, str, str, str | None]:
+        """See `IntegerDecoder.parts`."""
+        return self._integers.parts(encoding)
+
     def sparse_codes(self, encoding: SparseIntegers) -> str:
         """Nodes that give the uint8 codes of a whole weight: where nothing is kept, the code that stands for zero."""
         return self._integers.sparse_codes(encoding)
