@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TENSORS_FILE = "tensors.safetensors"
 ENCODINGS_FILE = "encodings.safetensors"
 STATE_FILE = "state.json"
+STATE_VERSION = 2
+"""Part of the stage cache's keys: count up when what a state holds changes."""
 SMOOTHING = "smoothing/"
 """What stands before a weight's name where its smoothing factors are kept beside the encodings' parts."""
 

@@ -261,7 +261,9 @@ def _prefix_key(job: BuildJob, steps: tuple[Step, ...]) -> str:
 
 
 def _code_versions() -> dict[str, str]:
-    versions = {"autocompress": __version__}
+    from autocompress.model_state import STATE_VERSION
+
+    versions = {"autocompress": __version__, "state": str(STATE_VERSION)}
     for package in ("torch", "transformers"):
         try:
             versions[package] = version(package)
