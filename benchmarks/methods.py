@@ -18,7 +18,7 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -208,10 +208,10 @@ class Workshop:
             "measurement": measured.model_dump(mode="json"),
         }
 
-    def time_again(self) -> None:
-        """Take latency and memory of all rows once more, for when the machine was busy before."""
+    def time_again(self, methods: Collection[str]) -> None:
+        """Take latency and memory once more, for when the machine was busy before."""
         for method, entry in self.ledger.entries.items():
-            for row in entry.get("rows", ()):
+            for row in entry.get("rows", ()) if method in methods else ():
                 recipe = Recipe.model_validate(row["recipe"])
                 with tempfile.TemporaryDirectory(prefix="autocompress-methods-") as temporary:
                     artifact = Path(temporary) / "artifact"
@@ -282,7 +282,7 @@ def main() -> int:
     for workshop in workshops:
         workshop.original()
         if options.time_again:
-            workshop.time_again()
+            workshop.time_again(options.methods)
         else:
             for method in options.methods:
                 workshop.climb(method)
