@@ -8,17 +8,18 @@ from pydantic import Field
 
 from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.encodings import GroupedIntegers
-from autocompress.facts import ModelFacts
-from autocompress.recipe import Phase, Range, Step
+from autocompress.facts import WeightScope
+from autocompress.methods.coding import WeightCoding
+from autocompress.recipe import Phase, Range
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Ternary(Step, tag="ternary"):
+class Ternary(WeightCoding, tag="ternary"):
     """Two bits a weight, without calibration.
 
-    In each row of a linear weight, shape (out_features, in_features), weights below ``threshold`` times the row's mean
+    In each row of a weight, shape (out_features, in_features), weights below ``threshold`` times the row's mean
     magnitude become zero; the others become plus or minus the mean magnitude of those others.
 
     Source: Li et al. 2016, Ternary Weight Networks, arXiv:1605.04711, section 2.
@@ -28,14 +29,11 @@ class Ternary(Step, tag="ternary"):
     summary = "Round weights to minus one, zero or plus one times a scale per row"
 
     threshold: Annotated[float, Field(gt=0, lt=2), Range(0.5, 0.9, 0.1)] = 0.7
-
-    def refuses(self, facts: ModelFacts) -> str | None:
-        """See `Step.refuses`."""
-        return None if facts.of_kind("linear") else "the model has no linear weights"
+    scope: WeightScope = "layers"
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Replace weights by their decoded values and record a `GroupedIntegers` encoding for each."""
-        weights = list(model.weights("linear"))
+        weights = self.uncoded(model)
         for index, weight in enumerate(weights):
             model.encode(weight, ternary(weight.matrix.to(context.device), self.threshold))
             context.progress(index + 1, len(weights))
