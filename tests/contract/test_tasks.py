@@ -106,7 +106,8 @@ def test_a_rebuilt_module_takes_the_originals_weights_and_gives_its_answers(case
     first = case.task.run(case.model, case.runner, inputs)
     second = case.task.run(case.model, TorchRunner(rebuilt), inputs)
     first, second = (next(iter(a.values())) if isinstance(a, dict) else a for a in (first, second))
-    np.testing.assert_array_equal(first, second)
+    # Kernels choose their paths, and so the order of sums, by how the weights lie in memory.
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6 * np.abs(first).max())
 
 
 def test_text_accuracy_equals_a_pipeline_of_transformers(assets):

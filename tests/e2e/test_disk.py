@@ -70,13 +70,14 @@ def test_a_full_cache_fails_the_trials_that_need_it_with_the_reason_and_no_other
 ) -> None:
     fill(small_disk)
     cli.environment["AUTOCOMPRESS_CACHE"] = str(small_disk / "cache")
-    cli.search("--name", "full", "--trials", 4, "--methods", "fp16", "--max-quality-drop", "10pp")
+    cli.search("--name", "full", "--trials", 5, "--methods", "fp16", "--max-quality-drop", "10pp")
     records = [cli.record("full", row["trial"]) for row in cli("show", "full", "--json").json]
-    by_format = {record["recipe"]["format"]: record["status"] for record in records}
-    assert by_format == {"pytorch": "complete", "onnx": "failed"}
-    failed = next(record for record in records if record["status"] == "failed")
-    assert "the stage cache cannot be written" in failed["error"]["message"]
-    assert "AUTOCOMPRESS_CACHE" in failed["error"]["remedy"]
+    statuses = {(record["recipe"]["format"], record["status"]) for record in records}
+    assert statuses == {("pytorch", "complete"), ("onnx", "failed"), ("openvino", "failed")}
+    for record in records:
+        if record["status"] == "failed":
+            assert "the stage cache cannot be written" in record["error"]["message"]
+            assert "AUTOCOMPRESS_CACHE" in record["error"]["remedy"]
 
 
 def test_a_corrupted_cache_entry_is_built_again_with_an_equal_result(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from autocompress.formats.pytorch import PyTorchFormat
 from autocompress.model_state import restore_state, save_state
 from autocompress.recipe import steps_from_plain
 
+TRAINED = {"steps": 4, "batch_size": 8}
 CHAINS: list[list[Any]] = [
     [],
     ["magnitude"],
@@ -24,12 +25,30 @@ CHAINS: list[list[Any]] = [
     ["wanda"],
     ["sparsegpt"],
     [{"sparsegpt": {"pattern": "4:8"}}],
+    [{"movement": {**TRAINED, "steps": 10}}],
+    ["layers"],
+    ["heads"],
+    [{"heads": {"importance": "taylor"}}],
     ["ffn_width"],
+    [{"channels": {"keep": 0.5}}],
+    [{"channels": {"keep": 0.5, "importance": "taylor"}}],
+    [{"low_rank": {"keep": 0.5}}],
+    [{"low_rank": {"keep": 0.5, "activation_aware": False}}],
+    ["ffn_width", {"distil": {**TRAINED, "attention": 1.0}}],
+    [{"magnitude": {"sparsity": 0.5}}, {"distil": {**TRAINED, "train_embeddings": True}}],
     ["kmeans"],
+    [{"kmeans_tuned": {**TRAINED, "n_centroids": 8}}],
     [{"magnitude": {"sparsity": 0.5}}, {"kmeans": {"n_centroids": 8}}],
     [{"kmeans": {"n_centroids": 32}}, "fp16"],
     [{"rtn": {"group_size": 16}}],
     [{"rtn": {"group_size": 16, "bits": 3, "symmetric": False}}],
+    [{"gptq": {"group_size": 16}}],
+    [{"magnitude": {"sparsity": 0.5}}, {"gptq": {"group_size": 16, "bits": 3, "symmetric": False}}],
+    [{"gptq": {"group_size": 16, "effective_bits": 4.5}}],
+    [{"awq": {"group_size": 16}}],
+    [{"awq": {"group_size": 16, "symmetric": False, "fold_scales": True}}],
+    [{"qat": {**TRAINED, "group_size": 16}}],
+    [{"qat": {**TRAINED, "group_size": 16, "activations": True}}],
     ["int8_weight_only"],
     ["int8_dynamic"],
     ["int8_static"],
@@ -44,7 +63,7 @@ TOLERANCE = {"float32": 5e-3, "float16": 2e-2, "bfloat16": 6e-2}
 def after(name: str, chain: list[Any], folder: Path, device: str) -> CompressibleModel:
     """A tiny model after these steps, on the device."""
     module = MODELS[name][0]({}).to(device)
-    context = step_context(module, folder, device=device, calibration=[MODELS[name][1]])
+    context = step_context(module, folder / f"made on {device}", device=device, calibration=[MODELS[name][1]])
     model = CompressibleModel(module)
     for step in steps_from_plain(chain):
         if reason := step.refuses(context.facts):
@@ -64,9 +83,11 @@ def test_a_method_gives_the_same_on_every_device(name: str, chain: list[Any], de
     expected, found = after(name, chain, tmp_path, "cpu"), after(name, chain, tmp_path, device)
     assert {parameter.device.type for parameter in found.module.parameters()} == {device}
     assert found.encodings.keys() == expected.encodings.keys()
-    for weight, encoding in expected.encodings.items():
-        assert found.encodings[weight].header() == encoding.header()
-    if any(step.needs_calibration for step in steps_from_plain(chain)):
+    steps = steps_from_plain(chain)
+    if not any(getattr(step, "effective_bits", None) for step in steps):
+        for weight, encoding in expected.encodings.items():
+            assert found.encodings[weight].header() == encoding.header()
+    if any(step.needs_calibration or step.needs_training or step.reads_training for step in steps):
         return  # the last digits of a device's sums may decide which weights it keeps
     for weight, encoding in expected.encodings.items():
         np.testing.assert_allclose(found.encodings[weight].decode(), encoding.decode(), atol=1e-6, err_msg=weight)
