@@ -1,4 +1,7 @@
-"""What happens during a run, as a tagged union: one line of JSON each in ``events.jsonl``."""
+"""What happens during a run, as a tagged union: one line of JSON each in ``events.jsonl``.
+
+The lines are read by programs that load none of this; docs/architecture.md tells their fields.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from autocompress.frozen import Frozen
 from autocompress.records import TrialRecord
-from autocompress.spec import Constraints
+from autocompress.spec import Constraints, Device, Preference
 
 
 class _Event(Frozen):
@@ -18,35 +21,58 @@ class _Event(Frozen):
 
 
 class RunStarted(_Event):
-    """A search began, or went on after an interruption."""
+    """A search began, or went on after an interruption.
+
+    Attributes:
+        trials: how many recipes are to be tried in all, those of earlier searches in this run included.
+        timeout_seconds: when the search ends at the latest, counted from here; pauses do not count.
+        methods: what the search may use, by name; so with ``formats``.
+        records: trials from before the interruption; for the program that searches, not written to the log, where
+            they stand as `TrialFinished` already.
+    """
 
     kind: Literal["run_started"] = "run_started"
     name: str
     model: str
     trials: int
+    timeout_seconds: float | None
     constraints: Constraints
-    records: tuple[TrialRecord, ...] = ()
-    """Trials from before the interruption."""
+    prefer: Preference
+    device: Device
+    threads: int
+    methods: tuple[str, ...]
+    formats: tuple[str, ...]
+    records: Annotated[tuple[TrialRecord, ...], Field(exclude=True)] = ()
 
 
 class ModelRead(_Event):
     """Model and data were read and can be used; ``n_samples`` counts each part's."""
 
     kind: Literal["model_read"] = "model_read"
+    task: str
     architecture: str
     n_parameters: int
     metric: str
     metric_is_rate: bool
+    higher_is_better: bool
     n_samples: dict[str, int]
 
 
 class TrialStarted(_Event):
-    """A recipe is about to be run."""
+    """A recipe is about to be run.
+
+    ``labels`` and ``words`` tell each of its steps, briefly and as a phrase; ``stages`` are those to come, in order:
+    what a cache holds takes the place of what would make it, and keeping a result may come on top.
+    """
 
     kind: Literal["trial_started"] = "trial_started"
     number: int
     recipe: str
     origin: str
+    format: str
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+    stages: tuple[str, ...]
 
 
 class StageStarted(_Event):
@@ -78,16 +104,59 @@ class StageFinished(_Event):
 
 
 class TrialFinished(_Event):
-    """A trial ended, however it did."""
+    """A trial ended, however it did. The record is that of the storage without what only details need, see `slim`."""
 
     kind: Literal["trial_finished"] = "trial_finished"
     record: TrialRecord
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+class TrialNoted(_Event):
+    """The user wrote something about a trial."""
+
+    kind: Literal["trial_noted"] = "trial_noted"
+    number: int
+    text: str
+
+
+class StateChanged(_Event):
+    """The search pauses, goes on, or is about to end; ``why`` says it in words."""
+
+    kind: Literal["state_changed"] = "state_changed"
+    state: Literal["running", "paused", "stopping"]
+    why: str
+
+
+class TrialsChanged(_Event):
+    """So many recipes are now to be tried in all."""
+
+    kind: Literal["trials_changed"] = "trials_changed"
+    trials: int
+
+
+class ConstraintsChanged(_Event):
+    """The limits are now these; they hold for all trials, those that ended before included."""
+
+    kind: Literal["constraints_changed"] = "constraints_changed"
+    constraints: Constraints
+
+
+class ControlAnswered(_Event):
+    """A request from ``control.jsonl`` was taken, or refused for a reason; ``id`` is the request's."""
+
+    kind: Literal["control_answered"] = "control_answered"
+    id: str
+    action: str
+    accepted: bool
+    text: str
 
 
 class Heartbeat(_Event):
-    """The search is alive."""
+    """The search is alive; ``ram_bytes`` is what the running trial's process holds in memory."""
 
     kind: Literal["heartbeat"] = "heartbeat"
+    ram_bytes: int | None = None
 
 
 class Note(_Event):
@@ -98,12 +167,17 @@ class Note(_Event):
 
 
 class RunFinished(_Event):
-    """The search ended; ``reason`` says why, ``best`` is the number of the best trial."""
+    """The search ended; ``reason`` says why, ``best`` is the number of the best trial.
+
+    ``finalists`` are the trials that were judged on the holdout; ``certificate`` says what that gave for the best.
+    """
 
     kind: Literal["run_finished"] = "run_finished"
     reason: str
     best: int | None = None
     certified: bool | None = None
+    certificate: str | None = None
+    finalists: tuple[int, ...] = ()
 
 
 Event = (
@@ -114,6 +188,11 @@ Event = (
     | StageProgress
     | StageFinished
     | TrialFinished
+    | TrialNoted
+    | StateChanged
+    | TrialsChanged
+    | ConstraintsChanged
+    | ControlAnswered
     | Heartbeat
     | Note
     | RunFinished

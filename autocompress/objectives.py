@@ -5,60 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from autocompress.records import Latency, Measurement, Quality, TrialRecord
-from autocompress.spec import Constraints, Limit, Preference
+from autocompress.dominance import nondominated
+from autocompress.limits import LIMIT_NAMES, Bounded, Figures
+from autocompress.limits import violations as limits_exceeded
+from autocompress.records import Measurement, TrialRecord
+from autocompress.spec import Constraints, Preference
 
 LARGEST_FINALISTS = 5
-UNMEASURED_VIOLATION = 1.0
-"""A limit on a figure that could not be measured counts as broken by as much as the limit itself."""
-
-SMALLEST_DROP_SCALE = 1e-3
-"""A limit of "no drop at all" is broken in units of a tenth of a percentage point."""
 
 
 def violations(constraints: Constraints, measured: Measurement, original: Measurement) -> dict[str, float]:
     """How far each limit is exceeded, as a share of the limit; 0 or less where it is kept."""
-    found: dict[str, float] = {}
-    limit = constraints.quality_drop
-    if limit is not None:
-        drop = _drop(measured.quality, relative=limit.relative)
-        scale = max(limit.bound, SMALLEST_DROP_SCALE)
-        found["quality_drop"] = UNMEASURED_VIOLATION if drop is None else (drop - limit.bound) / scale
-    figures = {
-        "size": (constraints.size, measured.size_bytes, original.size_bytes),
-        "latency": (constraints.latency, _p50(measured.latency), _p50(original.latency)),
-        "ram": (constraints.ram, _peak(measured), _peak(original)),
-        "vram": (constraints.vram, vram_bytes(measured), vram_bytes(original)),
+    limits: dict[str, Bounded] = {
+        name: limit for name in LIMIT_NAMES if (limit := getattr(constraints, name)) is not None
     }
-    for name, (bound, value, reference) in figures.items():
-        if bound is not None:
-            found[name] = _excess(bound, value, reference)
-    if constraints.latency is not None and constraints.latency.relative and measured.latency is not None:
-        # The interleaved ratio is far steadier than two medians taken at different times.
-        found["latency"] = 1 / measured.latency.speedup.value / constraints.latency.bound - 1
-    return found
+    return limits_exceeded(limits, figures_of(measured), figures_of(original))
 
 
-def _excess(limit: Limit, value: float | None, reference: float | None) -> float:
-    if value is None or (limit.relative and not reference):
-        return UNMEASURED_VIOLATION
-    bound = limit.bound * (reference or 0) if limit.relative else limit.bound
-    return value / bound - 1
-
-
-def _drop(quality: Quality | None, *, relative: bool) -> float | None:
-    if quality is None:
-        return None
-    drop = quality.relative_drop.value if relative else quality.drop.value
-    return drop if math.isfinite(drop) else None
-
-
-def _p50(latency: Latency | None) -> float | None:
-    return latency.p50_ms if latency else None
-
-
-def _peak(measured: Measurement) -> float | None:
-    return measured.ram.peak_bytes if measured.ram else None
+def figures_of(measured: Measurement) -> Figures:
+    """What limits are about."""
+    quality, latency, ram = measured.quality, measured.latency, measured.ram
+    return Figures(
+        size_bytes=measured.size_bytes,
+        p50_ms=latency.p50_ms if latency else None,
+        ram_bytes=ram.peak_bytes if ram else None,
+        vram_bytes=vram_bytes(measured),
+        drop=quality.drop.value if quality else None,
+        relative_drop=quality.relative_drop.value if quality else None,
+        speedup=latency.speedup.value if latency else None,
+    )
 
 
 def vram_bytes(measured: Measurement) -> int | None:
@@ -93,12 +68,6 @@ def _measured(record: TrialRecord) -> Measurement:
     return record.measurement or Measurement()
 
 
-def dominates(left: Sequence[float], right: Sequence[float]) -> bool:
-    """Whether ``left`` is nowhere worse (all values minimised) and somewhere better."""
-    pairs = list(zip(left, right, strict=True))
-    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
-
-
 def pareto_front(records: Iterable[TrialRecord], original: TrialRecord) -> frozenset[int]:
     """Numbers of the feasible trials that no other feasible trial dominates."""
     points = {
@@ -106,11 +75,7 @@ def pareto_front(records: Iterable[TrialRecord], original: TrialRecord) -> froze
         for record in records
         if record.feasible and (values := objective_values(record, original)) is not None
     }
-    return frozenset(
-        number
-        for number, values in points.items()
-        if not any(dominates(other, values) for rival, other in points.items() if rival != number)
-    )
+    return nondominated(points)
 
 
 def ranking(records: Iterable[TrialRecord], original: TrialRecord, prefer: Preference) -> list[TrialRecord]:

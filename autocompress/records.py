@@ -11,6 +11,10 @@ from autocompress.frozen import Frozen
 from autocompress.recipe import Recipe
 from autocompress.spec import Device
 
+SLIM_READINGS = 21
+"""The percentiles in steps of five."""
+SLIM_LOG_CHARACTERS = 1_000
+
 
 class Status(StrEnum):
     """How a trial ended. Infeasible is not a status: it is ``complete`` with a positive violation."""
@@ -92,6 +96,13 @@ class Samples(Frozen):
         below = int(place)
         above = min(below + 1, len(ordered) - 1)
         return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+    def thinned(self, n: int) -> Samples:
+        """At most ``n`` readings, evenly spread over their order by size: the percentiles 0, 1/(n-1), …, 1 stay."""
+        if len(self.values) <= n:
+            return self
+        kept = tuple(self.percentile(index / (n - 1)) for index in range(n))
+        return self.model_copy(update={"values": kept, "n_readings": self.n_readings or len(self.values)})
 
 
 class Latency(Frozen):
@@ -237,6 +248,19 @@ class TrialRecord(Frozen):
     def was_cut_off(self) -> bool:
         """Whether it was the end of the search that ended it: it says nothing about its recipe."""
         return self.status in (Status.CANCELLED, Status.CRASHED) and self.wall_seconds is None
+
+    def slim(self) -> TrialRecord:
+        """The record without what only a look at details needs: where it was measured, and most single readings."""
+        measurement, error = self.measurement, self.error
+        if measurement is not None and measurement.latency is not None:
+            latency = measurement.latency
+            thinned = {"candidate_ms": latency.candidate_ms.thinned(SLIM_READINGS)}
+            if latency.baseline_ms is not None:
+                thinned["baseline_ms"] = latency.baseline_ms.thinned(SLIM_READINGS)
+            measurement = measurement.model_copy(update={"latency": latency.model_copy(update=thinned)})
+        if error is not None and error.log_tail is not None:
+            error = error.model_copy(update={"log_tail": error.log_tail[-SLIM_LOG_CHARACTERS:]})
+        return self.model_copy(update={"measurement": measurement, "error": error, "environment": None})
 
     @property
     def feasible(self) -> bool:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from autocompress.errors import EnvironmentProblem, RunError
-from autocompress.events import Event, event_adapter
+from autocompress.events import Event, TrialFinished, event_adapter
 
 _Event = TypeVar("_Event", bound=Event)
+
+BLOCK_BYTES = 16_384
 
 
 def runs_root() -> Path:
@@ -135,6 +137,11 @@ def fresh_name(stem: str, root: Path | None = None) -> str:
     return next(name for name in candidates if not _path_of(name, root).exists())
 
 
+def finished_trials(path: Path) -> frozenset[int]:
+    """Numbers of the trials whose end a log tells."""
+    return frozenset(event.record.number for event in read_events(path) if isinstance(event, TrialFinished))
+
+
 class EventLog:
     """Appends events to ``events.jsonl``, line by line; only the search that holds the lock writes.
 
@@ -144,7 +151,7 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         repair(path)
-        self._seq = 1 + max((event.seq for event in read_events(path)), default=-1)
+        self._seq = 1 + _last_seq(path)
         self.lost: str | None = None
         """Why the log could not be written, once it could not."""
 
@@ -160,6 +167,30 @@ class EventLog:
             with suppress(OSError):
                 repair(self.path)  # else half a line would take the next event with it
         return event
+
+
+def _last_seq(path: Path) -> int:
+    """The number of the last event, -1 when there is none: found from the end, since logs grow long."""
+    for line in _lines_from_the_end(path):
+        with suppress(ValueError):
+            plain = json.loads(line)
+            if isinstance(plain, dict) and type(plain.get("seq")) is int:
+                return int(plain["seq"])
+    return -1
+
+
+def _lines_from_the_end(path: Path) -> Iterator[bytes]:
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        end, rest = stream.seek(0, os.SEEK_END), b""
+        while end > 0:
+            start = max(0, end - BLOCK_BYTES)
+            stream.seek(start)
+            first, *lines = (stream.read(end - start) + rest).split(b"\n")
+            yield from reversed(lines)
+            end, rest = start, first
+        yield rest
 
 
 def repair(path: Path) -> None:

@@ -9,27 +9,26 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from autocompress.frozen import Frozen
+from autocompress.limits import BYTE_UNITS, NUMBER, parse_bound
 
-_BYTE_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _SECOND_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_NUMBER = r"([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
 
 
 def parse_bytes(text: Any) -> Any:
     """``25MB`` (10^6), ``2GiB`` (2^30) or a plain number of bytes; other types pass through to the validator."""
     if not isinstance(text, str):
         return text
-    match = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Z]*)", text.strip())
-    if not match or match[2].lower() not in {"", *_BYTE_UNITS}:
+    match = re.fullmatch(rf"{NUMBER}\s*([a-zA-Z]*)", text.strip())
+    if not match or match[2].lower() not in {"", *BYTE_UNITS}:
         raise ValueError(f"{text!r} is not a size; write for example 25MB, 1.5GB or 512MiB")
-    return int(float(match[1]) * _BYTE_UNITS.get(match[2].lower() or "b", 1))
+    return int(float(match[1]) * BYTE_UNITS.get(match[2].lower() or "b", 1))
 
 
 def parse_seconds(text: Any) -> Any:
     """``90``, ``90s``, ``15m`` or ``2h`` as seconds."""
     if not isinstance(text, str):
         return text
-    match = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Z]*)", text.strip())
+    match = re.fullmatch(rf"{NUMBER}\s*([a-zA-Z]*)", text.strip())
     if not match or match[2].lower() not in {"", *_SECOND_UNITS}:
         raise ValueError(f"{text!r} is not a duration; write for example 90s, 15m or 2h")
     return float(match[1]) * _SECOND_UNITS.get(match[2].lower() or "s", 1.0)
@@ -45,15 +44,7 @@ class QualityLimit(Frozen):
     @classmethod
     def parse(cls, text: Any) -> Any:
         """``1%`` (relative), ``1pp`` or ``0.01`` (absolute)."""
-        if isinstance(text, int | float) and not isinstance(text, bool):
-            text = repr(text)
-        if not isinstance(text, str):
-            return text
-        match = re.fullmatch(rf"{_NUMBER}\s*(%|pp)?", text.strip())
-        if not match:
-            raise ValueError(f"{text!r} is not a drop; write 1% (relative), 1pp or 0.01 (absolute)")
-        number = float(match[1])
-        return cls(bound=number / 100 if match[2] else number, relative=match[2] == "%", written=text.strip())
+        return _parse("quality_drop", cls, text)
 
     @property
     def in_points(self) -> bool:
@@ -69,27 +60,24 @@ class Limit(Frozen):
     written: str
 
 
-def _parse_limit(text: Any, units: dict[str, float], example: str) -> Any:
-    if isinstance(text, int | float) and not isinstance(text, bool):
-        text = repr(text)
-    if not isinstance(text, str):
-        return text
-    match = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Zµ]*)", text.strip())
-    if match and match[2] in ("x", "X"):
-        return Limit(bound=float(match[1]), relative=True, written=text.strip())
-    if not match or match[2].lower() not in units:
-        raise ValueError(f"{text!r} is not a limit; write for example {example}")
-    return Limit(bound=float(match[1]) * units[match[2].lower()], relative=False, written=text.strip())
-
-
 def parse_byte_limit(text: Any) -> Any:
     """``25MB`` or ``0.3x`` (of the original's)."""
-    return _parse_limit(text, {unit: float(size) for unit, size in _BYTE_UNITS.items()}, "25MB or 0.3x")
+    return _parse("size", Limit, text)
 
 
 def parse_latency_limit(text: Any) -> Any:
     """``20ms``, ``1.5s`` or ``0.5x`` (of the original's), as milliseconds."""
-    return _parse_limit(text, {"ms": 1.0, "s": 1000.0, "us": 0.001}, "20ms or 0.5x")
+    return _parse("latency", Limit, text)
+
+
+def _parse(name: str, kind: type[Limit | QualityLimit], text: Any) -> Any:
+    """A limit out of text or a number; other types pass through to the validator."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        text = repr(text)
+    if not isinstance(text, str):
+        return text
+    found = parse_bound(name, text)
+    return kind(bound=found.bound, relative=found.relative, written=found.written)
 
 
 def _as_written(limit: Limit | QualityLimit | None) -> str | None:

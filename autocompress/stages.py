@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from autocompress.jobs import Progress, StageBegan, StageEnded, StageMoved
+from autocompress.recipe import Recipe
 from autocompress.records import StageTime
 
 SECONDS_BETWEEN_MOVES = 0.2
@@ -58,3 +59,8 @@ class Stages:
         if done >= total or now - self._last_move >= SECONDS_BETWEEN_MOVES:
             self._last_move = now
             self._send(StageMoved(stage=self._current, done=done, total=total))
+
+
+def expected_stages(recipe: Recipe) -> tuple[str, ...]:
+    """The stages of a trial in order, where no cache holds anything: what a display can show before they begin."""
+    return ("load model", *(step.tag for step in recipe.steps), "export", "latency", "quality", "memory")

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autocompress.report.numbers import ratio, significant
+from autocompress.report.numbers import ratio
 from autocompress.report.points import Axis, Point, axis_title, other_limit, points, size_limit
 from autocompress.report.results import Results
 from autocompress.report.table import Standing
+from autocompress.rounding import significant
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from autocompress.records import Estimate
+from autocompress.rounding import MINUS, significant
+
+if TYPE_CHECKING:  # pydantic's models are more than formatting needs
+    from autocompress.records import Estimate
 
 NOT_MEASURED = "–"
-MINUS = "\N{MINUS SIGN}"
 BYTES_PER_MB = 10**6
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """A number to so many significant figures, without an exponent: ``0.254``, ``5.52``, ``17700``."""
-    if not math.isfinite(value):
-        return "∞" if value > 0 else f"{MINUS}∞" if value < 0 else "not a number"
-    if value == 0:
-        return "0"
-    magnitude = math.floor(math.log10(abs(value)))
-    rounded = round(value, digits - 1 - magnitude)
-    if rounded and math.floor(math.log10(abs(rounded))) > magnitude:
-        magnitude += 1
-    text = f"{abs(rounded):.{max(0, digits - 1 - magnitude)}f}"
-    return f"{MINUS}{text}" if rounded < 0 else text
 
 
 def megabytes(size_bytes: float | None) -> str:
@@ -62,8 +51,3 @@ def metric(value: float | None, *, is_rate: bool) -> str:
     if value is None:
         return NOT_MEASURED
     return f"{value:.4f}" if is_rate and math.isfinite(value) else significant(value)
-
-
-def percent(share: float) -> str:
-    """A share as ``24 %``; below ten percent with one decimal."""
-    return f"{share * 100:.1f} %" if abs(share) < 0.0995 else f"{significant(share * 100, 3).split('.')[0]} %"

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from autocompress import objectives
-from autocompress.recipe import Phase, Recipe, Step
+from autocompress.recipe import Phase, Step
+from autocompress.recipe_words import recipe_in_words, step_in_words
 from autocompress.records import Measurement, Quality, Status, TrialRecord
-from autocompress.report.numbers import interval, megabytes, milliseconds, percent, ratio, significant
+from autocompress.report.numbers import interval, megabytes, milliseconds, ratio
 from autocompress.report.results import Results
+from autocompress.rounding import percent, significant
 from autocompress.spec import Limit, QualityLimit
 
 ENDINGS = {
@@ -23,44 +25,8 @@ ENDINGS = {
     Status.CRASHED: "crashed",
     Status.CANCELLED: "was cancelled",
 }
-NOUNS = {Phase.PRUNE: " pruning", Phase.CLUSTER: " clustering"}
 GROWTH_WORTH_A_WORD = 1.05
 """RAM differs by a few percent from process to process."""
-
-
-def step_in_words(step: Step) -> str:
-    """``30 % magnitude pruning``, ``4-bit rtn (group size 64)``: knobs at their defaults are left out."""
-    knobs = step.model_dump()
-    lead = ""
-    if "sparsity" in knobs:
-        sparsity = knobs.pop("sparsity")
-        lead = f"{percent(sparsity) if step.is_active('sparsity') else knobs.pop('pattern')} "
-    elif knobs.get("effective_bits"):
-        lead = f"mixed {knobs.pop('effective_bits'):g}-bit "
-    elif "bits" in knobs:
-        lead = f"{knobs.pop('bits')}-bit "
-    fields = type(step).model_fields
-    told = [
-        _knob_in_words(name, value)
-        for name, value in knobs.items()
-        if step.is_active(name) and (value != fields[name].default or (name.startswith("n_") and step.searched(name)))
-    ]
-    tail = f" ({', '.join(told)})" if told else ""
-    return f"{lead}{step.tag.replace('_', ' ')}{NOUNS.get(step.phase, '')}{tail}"
-
-
-def _knob_in_words(name: str, value: Any) -> str:
-    words = name.replace("_", " ")
-    if isinstance(value, bool):
-        return words if value else f"not {words}"
-    if isinstance(value, float) and 0 < value < 1:
-        return f"{words} {percent(value)}"
-    return f"{value} {words[2:]}" if name.startswith("n_") else f"{words} {value}"
-
-
-def recipe_in_words(recipe: Recipe) -> str:
-    """The steps in order: ``30 % magnitude pruning, then int8 dynamic``."""
-    return ", then ".join(step_in_words(step) for step in recipe.steps) or "no compression"
 
 
 def method_in_words(record: TrialRecord, results: Results) -> str:

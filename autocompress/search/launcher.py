@@ -53,9 +53,11 @@ class Launcher:
         timeout_seconds: float,
         memory_bytes: int | None,
         on_progress: Callable[[Progress], None],
-        on_heartbeat: Callable[[], None] = lambda: None,
+        on_heartbeat: Callable[[int | None], None] = lambda _: None,
     ) -> Answer:
         """Do a job in a child. A child that crashes, hangs or is killed gives a `Failed`, never an exception.
+
+        ``on_heartbeat`` is called every other second, with the child's resident memory where that can be seen.
 
         Raises:
             KeyboardInterrupt: passed on, once the child and its children are gone.
@@ -86,12 +88,14 @@ class _Watch:
         self._stage: str | None = None
         self._stages: list[StageTime] = []
 
-    def until_answer(self, deadline: float, timeout_seconds: float, on_heartbeat: Callable[[], None]) -> Answer:
+    def until_answer(
+        self, deadline: float, timeout_seconds: float, on_heartbeat: Callable[[int | None], None]
+    ) -> Answer:
         next_heartbeat = 0.0
         while True:
             now = time.monotonic()
             if now >= next_heartbeat:
-                on_heartbeat()
+                on_heartbeat(_resident_bytes(self._child.pid))
                 next_heartbeat = now + SECONDS_BETWEEN_HEARTBEATS
             if now >= deadline:
                 return self._failed(
@@ -143,6 +147,14 @@ class _Watch:
     def _failed(self, status: str, message: str, remedy: str) -> Failed:
         error = TrialError(message=message, remedy=remedy, stage=self._stage, log_tail=log_tail(self._log))
         return Failed.model_validate({"status": status, "error": error, "stages": tuple(self._stages)})
+
+
+def _resident_bytes(pid: int | None) -> int | None:
+    """Memory that a process holds now."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _end(child: ForkServerProcess) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from autocompress.errors import ModelError
@@ -38,11 +38,13 @@ from autocompress.jobs import (
     TrialAnswer,
     TrialJob,
 )
-from autocompress.objectives import LARGEST_FINALISTS, UNMEASURED_VIOLATION, pareto_front, ranking, violations
+from autocompress.limits import UNMEASURED_VIOLATION
+from autocompress.objectives import LARGEST_FINALISTS, pareto_front, ranking, violations
 from autocompress.outcome import Outcome
 from autocompress.recipe import Recipe
+from autocompress.recipe_words import step_in_words, step_label
 from autocompress.records import Status, TrialRecord
-from autocompress.runs import EventLog, RunFolder
+from autocompress.runs import EventLog, RunFolder, finished_trials
 from autocompress.search.bench import as_error
 from autocompress.search.finals import Finals
 from autocompress.search.launcher import Launcher
@@ -51,6 +53,7 @@ from autocompress.search.proposer import Proposer
 from autocompress.search.study import Study
 from autocompress.space import SearchSpace
 from autocompress.spec import SearchSpec
+from autocompress.stages import expected_stages
 
 
 class Search:
@@ -92,14 +95,22 @@ class Search:
             AutocompressError: the original cannot be read or run.
         """
         self.study.close_interrupted()
+        records = tuple(self.study.records())
         self._emit(
             RunStarted,
             name=self.run.name,
             model=self.spec.model.path,
             trials=trials,
+            timeout_seconds=self.spec.budget.timeout,
             constraints=self.spec.constraints,
-            records=tuple(self.study.records()),
+            prefer=self.spec.prefer,
+            device=self.spec.device,
+            threads=self.spec.threads,
+            methods=tuple(self.checked.methods),
+            formats=tuple(self.checked.formats),
+            records=records,
         )
+        self._complete_log(records)
         for name, why in self.checked.unavailable.items():
             self._emit(Note, text=f"format {name} is left out: {why}")
         if self.checked.left_out:
@@ -108,10 +119,12 @@ class Search:
         check_limits(self.spec, prepared.metric, is_rate=prepared.metric_is_rate)
         self._emit(
             ModelRead,
+            task=prepared.facts.task,
             architecture=prepared.facts.architecture,
             n_parameters=prepared.facts.n_parameters,
             metric=prepared.metric,
             metric_is_rate=prepared.metric_is_rate,
+            higher_is_better=prepared.higher_is_better,
             n_samples=prepared.n_samples,
         )
         space = SearchSpace(
@@ -130,8 +143,17 @@ class Search:
             reason=reason,
             best=outcome.best,
             certified=certificate.certified if certificate else None,
+            certificate=certificate.sentence if certificate else None,
+            finalists=tuple(finalist.number for finalist in outcome.finalists),
         )
         return outcome
+
+    def _complete_log(self, records: Sequence[TrialRecord]) -> None:
+        """Add the trials' ends that the log lacks: it may have been lost, and what a kill cut off was never told."""
+        told = finished_trials(self._log.path) if records else frozenset()
+        for record in records:
+            if record.number not in told:
+                self._log.append(TrialFinished, **_told(record))
 
     # The original ---------------------------------------------------------------------------------------------------
 
@@ -202,7 +224,15 @@ class Search:
         """Run one trial and enter its end, whatever that is."""
         record = self.study.start(recipe, origin, space if space.contains(recipe) else None)
         number = record.number
-        self._emit(TrialStarted, number=number, recipe=str(recipe), origin=origin)
+        self._emit(
+            TrialStarted,
+            number=number,
+            recipe=str(recipe),
+            origin=origin,
+            format=recipe.format,
+            stages=expected_stages(recipe),
+            **_in_words(recipe),
+        )
         started = time.monotonic()
         artifact = self.run.artifact(number).absolute()
         build = BuildJob(workspace=self.workspace, prepared=prepared, recipe=recipe, artifact=artifact)
@@ -231,7 +261,7 @@ class Search:
             limits = dict.fromkeys(_limit_names(self.spec), UNMEASURED_VIOLATION)
             shutil.rmtree(self.run.artifact(record.number), ignore_errors=True)
         self.study.finish(record, original, limits)
-        self._emit(TrialFinished, record=record)
+        self._emit(TrialFinished, **_told(record))
         return record
 
     def _ask(self, job: Job, number: int, log_name: str = "log.txt") -> Answer:
@@ -257,7 +287,7 @@ class Search:
             timeout_seconds=self.spec.budget.trial_timeout,
             memory_bytes=self.spec.budget.trial_memory,
             on_progress=on_progress,
-            on_heartbeat=lambda: self._emit(Heartbeat),
+            on_heartbeat=lambda ram_bytes: self._emit(Heartbeat, ram_bytes=ram_bytes),
         )
 
     def _keep_artifacts_of_the_best(self, original: TrialRecord) -> None:
@@ -295,6 +325,14 @@ class Search:
 def _limit_names(spec: SearchSpec) -> list[str]:
     constraints = spec.constraints
     return [name for name in type(constraints).model_fields if getattr(constraints, name) is not None]
+
+
+def _told(record: TrialRecord) -> dict[str, Any]:
+    return {"record": record.slim(), **_in_words(record.recipe)}
+
+
+def _in_words(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    return {"labels": tuple(map(step_label, recipe.steps)), "words": tuple(map(step_in_words, recipe.steps))}
 
 
 def _ended(record: TrialRecord, answer: Answer) -> TrialRecord:

@@ -29,7 +29,15 @@ def benchmark(name: str) -> Any:
 
 def read(time: float) -> ModelRead:
     return ModelRead(
-        seq=0, time=time, architecture="Bert", n_parameters=1, metric="accuracy", metric_is_rate=True, n_samples={}
+        seq=0,
+        time=time,
+        task="text-classification",
+        architecture="Bert",
+        n_parameters=1,
+        metric="accuracy",
+        metric_is_rate=True,
+        higher_is_better=True,
+        n_samples={},
     )
 
 
@@ -38,7 +46,7 @@ def finished(time: float, wall_seconds: float | None, **stages: float) -> TrialF
     record = TrialRecord(
         number=0, recipe=Recipe(format="onnx"), status=Status.COMPLETE, stages=times, wall_seconds=wall_seconds
     )
-    return TrialFinished(seq=0, time=time, record=record)
+    return TrialFinished(seq=0, time=time, record=record, labels=(), words=())
 
 
 def test_overhead_is_what_no_stage_took_since_the_trial_before() -> None:

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_example import ORIGINAL_ACCURACY, ORIGINAL_BYTES, ORIGINAL_MS, measurement, trial
 
+from autocompress.dominance import dominates
+from autocompress.limits import SMALLEST_DROP_SCALE, UNMEASURED_VIOLATION
 from autocompress.objectives import (
-    SMALLEST_DROP_SCALE,
-    UNMEASURED_VIOLATION,
     binding_constraint,
-    dominates,
     nearest_misses,
     objective_values,
     pareto_front,

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocompress.records import Estimate
-from autocompress.report.numbers import interval, megabytes, metric, percent, ratio, signed, significant
+from autocompress.report.numbers import interval, megabytes, metric, ratio, signed
+from autocompress.rounding import percent, significant
 
 
 @pytest.mark.parametrize(

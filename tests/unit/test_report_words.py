@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from run_example import CONSTRAINTS, example_results, measurement, trial
 
-from autocompress.recipe import Recipe, steps_from_plain
 from autocompress.records import TrialRecord
 from autocompress.report.results import Results
 from autocompress.report.words import (
@@ -13,7 +12,6 @@ from autocompress.report.words import (
     infeasible_in_words,
     limits_in_words,
     quality_change,
-    recipe_in_words,
     trial_in_words,
     violations_in_words,
     warnings_in_words,
@@ -21,21 +19,6 @@ from autocompress.report.words import (
 from autocompress.spec import Constraints
 
 RESULTS = example_results()
-
-
-@pytest.mark.parametrize(
-    ("steps", "words"),
-    [
-        ([{"magnitude": {"sparsity": 0.3}}, "int8_dynamic"], "30 % magnitude pruning, then int8 dynamic"),
-        ([{"sparsegpt": {"pattern": "2:4"}}], "2:4 sparsegpt pruning"),
-        ([{"rtn": {"bits": 4, "group_size": 64}}], "4-bit rtn (group size 64)"),
-        ([{"kmeans": {"n_centroids": 16}}], "kmeans clustering (16 centroids)"),
-        ([{"rtn": {"symmetric": False}}], "4-bit rtn (not symmetric)"),
-        ([], "no compression"),
-    ],
-)
-def test_a_recipe_reads_as_english(steps: list[object], words: str) -> None:
-    assert recipe_in_words(Recipe(steps=steps_from_plain(steps), format="onnx")) == words
 
 
 def test_a_trial_is_told_in_one_line() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import subprocess
@@ -11,11 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from run_example import example_records
 
 from autocompress.errors import RunError
-from autocompress.events import Event, Heartbeat, Note, StageProgress
+from autocompress.events import Event, Heartbeat, Note, StageProgress, TrialFinished
+from autocompress.records import Samples
 from autocompress.runs import EventLog, RunFolder, fresh_name, read_events, repair
 
+EXAMPLE = example_records()[2]
 SPEC = "model: {path: m}\n"
 
 HOLD_THE_LOCK = """
@@ -183,6 +187,47 @@ def test_a_foreign_line_is_passed_over_and_numbers_stay_unique(tmp_path: Path) -
     path.write_bytes(b"rubbish\n" + lines[1])
     third = EventLog(path).append(Heartbeat)
     assert third.seq > second.seq
+
+
+@given(
+    st.lists(st.sampled_from(["event", "rubbish", '{"seq": "7"}', "[1]", "", "long"]), max_size=6),
+    st.integers(1_000, 50_000),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_next_number_follows_the_last_event_whatever_stands_between(
+    tmp_path: Path, lines: list[str], block: int
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.unlink(missing_ok=True)
+    expected = 0
+    for line in lines:
+        if line == "event":
+            expected = EventLog(path).append(Heartbeat).seq + 1
+        else:
+            with path.open("a") as stream:
+                stream.write((line if line != "long" else "x" * 40_000) + "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("autocompress.runs.BLOCK_BYTES", block)
+        assert EventLog(path).append(Heartbeat).seq == expected
+
+
+def test_a_trial_s_line_is_short_and_its_percentiles_stay(tmp_path: Path) -> None:
+    latency = EXAMPLE.measurement and EXAMPLE.measurement.latency
+    assert latency is not None
+    readings = Samples(values=tuple(17.123456789 + math.sin(n) for n in range(256)), unit="ms", n_readings=900)
+    latency = latency.model_copy(update={"candidate_ms": readings, "baseline_ms": readings})
+    measurement = EXAMPLE.measurement.model_copy(update={"latency": latency})  # type: ignore[union-attr]
+    record = EXAMPLE.model_copy(update={"measurement": measurement})
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(TrialFinished, record=record.slim(), labels=("int8-dynamic",), words=("int8 dynamic",))
+    assert log.path.stat().st_size < 3_000
+    (event,) = read_events(log.path)
+    assert isinstance(event, TrialFinished)
+    told = event.record.measurement and event.record.measurement.latency
+    assert told is not None
+    assert told.candidate_ms.n_readings == 900
+    for share in range(0, 101, 5):
+        assert told.candidate_ms.percentile(share / 100) == pytest.approx(readings.percentile(share / 100))
 
 
 def test_a_log_that_cannot_be_written_says_so_and_does_not_stop_the_search(tmp_path: Path) -> None:
