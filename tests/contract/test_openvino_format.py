@@ -15,21 +15,26 @@ import torch
 import transformers
 from test_onnx_format import CLASSES, doubler, example, facts, size_of, spoken_digits
 from test_onnx_format import load as load_trained
-from tiny_models import MODELS, output_of, step_context
+from tiny_models import MODELS, output_of, step_context, token_calls
 
 import autocompress
 from autocompress import registry
 from autocompress.compressible import CompressibleModel, Inputs, StepContext
+from autocompress.data.parts import read_parts
 from autocompress.errors import ModelError
 from autocompress.formats.base import Runner
 from autocompress.formats.openvino import OpenVinoFormat
 from autocompress.recipe import steps_from_plain
+from autocompress.spec_file import read_spec
 from autocompress.stage_cache import StageCache, cache_root
+from autocompress.tasks.detection import find_task
 
 pytest.importorskip("openvino")
 
+from autocompress.formats.openvino.format import INTEGER_FLAGS, cpu_flags
 from autocompress.formats.openvino.weight_nodes import int8_rows
 
+RECIPES = Path(__file__).parents[2] / "recipes"
 TASKS = {
     "bert": "text-classification",
     "vit": "image-classification",
@@ -216,29 +221,44 @@ def test_a_clustered_model_runs_on_int8_kernels_from_a_file_of_indices(assets: P
 
 
 @pytest.mark.parametrize(
-    ("name", "largest_ratio", "tolerance"),
+    ("name", "largest_ratio"),
     [
-        ("minilm-sst2", 0.26, 0.1),
-        ("fashion-vit-small", 0.29, 0.05),
-        ("fashion-resnet", 0.265, 0.05),
-        ("fsdd-wav2vec2-ctc", 0.295, 0.1),
-        ("books-llama-small", 0.275, 0.1),
+        ("minilm-sst2", 0.26),
+        ("fashion-vit-small", 0.29),
+        ("fashion-resnet", 0.265),
+        ("fsdd-wav2vec2-ctc", 0.295),
+        ("books-llama-small", 0.275),
     ],
 )
-def test_static_int8_has_the_size_of_its_integers_and_stays_near_the_original(
-    assets: Path, tmp_path: Path, name: str, largest_ratio: float, tolerance: float
+def test_static_int8_has_the_size_of_its_integers_and_stays_near_the_original_on_its_data(
+    assets: Path, tmp_path: Path, name: str, largest_ratio: float
 ) -> None:
     model = load_trained(assets, name)
-    inputs = example(name, model.module)
-    expected = output_of(model.module, inputs)
-    context = context_of(name, model, inputs, tmp_path)
+    calibration, judged = own_data(assets, name)
+    expected = [output_of(model.module, inputs) for inputs in judged]
+    context = context_of(name, model, judged[0], tmp_path)
     apply(model, context, "int8_static")
-    runner, words = exported(model, tmp_path / "files", context)
+    runner, words = exported(model, tmp_path / "files", dataclasses.replace(context, calibration=lambda: calibration))
     assert words == "int8 (static, NNCF)"
-    assert np.abs(runner.forward(inputs)["logits"] - expected).max() <= tolerance * np.abs(expected).max()
+    given = [runner.forward(inputs)["logits"] for inputs in judged]
+    # Over many samples: the integer kernels of one processor err where those of another don't.
+    error = sum(float(np.square(a - b).sum()) for a, b in zip(given, expected, strict=True))
+    assert np.sqrt(error / sum(float(np.square(logits).sum()) for logits in expected)) <= 0.12
     assert (
         size_of(tmp_path / "files") <= largest_ratio * (assets / "models" / name / "model.safetensors").stat().st_size
     )
+
+
+def own_data(assets: Path, name: str) -> tuple[list[Inputs], list[Inputs]]:
+    """Inputs of the model's own data: 16 to calibrate with, 48 to judge by."""
+    spec = read_spec(RECIPES / f"{name}.yaml")
+    assert spec.data is not None
+    task = find_task(spec.model)
+    rows = read_parts(spec.data, task.roles, 0)
+    few = {part: rows[part].take(range(48)) for part in ("calibration", "search")}
+    samples = task.samples_by_part(spec.model, few, 0)
+    calibration, judged = ([sample.inputs for sample in samples[part]] for part in ("calibration", "search"))
+    return calibration[:16], judged[:48]
 
 
 @pytest.mark.parametrize(
@@ -369,14 +389,20 @@ def test_it_is_for_the_cpu_only() -> None:
 
 
 def test_layers_kept_in_float_and_smoothing_bring_static_int8_nearer(tmp_path: Path) -> None:
-    errors = {}
+    calls = token_calls(32)
+    errors = []
     for knobs in ({}, {"keep_float": 4}, {"smoothing": 0.5}):
-        model, inputs, context = tiny("bert", tmp_path)
-        expected = output_of(model.module, inputs)
+        model, _, context = tiny("bert", tmp_path)
+        norm: Any = model.module.get_submodule("bert.embeddings.LayerNorm")
+        norm.weight.data[:2] *= 40  # outliers, which smoothing is for
+        expected = [output_of(model.module, call) for call in calls]
+        context = dataclasses.replace(context, calibration=lambda: calls)
         apply(model, context, {"int8_static": knobs})
         runner, words = exported(model, tmp_path / str(knobs), context)
-        errors[str(knobs)] = np.abs(runner.forward(inputs)["logits"] - expected).max()
+        given = [runner.forward(call)["logits"] for call in calls]
+        errors.append(np.sqrt(np.mean(np.square(np.subtract(given, expected)))))
         assert ("layers in float: 4" in words) == ("keep_float" in knobs)
-    plain, in_float, smoothed = errors.values()
+    plain, in_float, smoothed = errors
     assert in_float < plain
-    assert smoothed < plain
+    if cpu_flags() & INTEGER_FLAGS:  # without these, sums of products of 8 bits overflow, the more the fuller the range
+        assert smoothed < plain

@@ -58,13 +58,20 @@ def _advanced(step: Step) -> Any:
     from nncf.quantization import advanced_parameters as advanced
 
     knobs: Any = step
-    parameters = advanced.AdvancedQuantizationParameters(
+    return advanced.AdvancedQuantizationParameters(
         weights_quantization_params=advanced.QuantizationParameters(per_channel=knobs.per_channel),
         smooth_quant_alphas=advanced.AdvancedSmoothQuantParameters(matmul=knobs.smoothing or SMOOTHING_OFF),
+        activations_range_estimator_params=_percentile(knobs.percentile)
+        if knobs.calibration == "percentile"
+        else _extremes(),
     )
-    if knobs.calibration == "percentile":
-        parameters.activations_range_estimator_params = _percentile(knobs.percentile)
-    return parameters
+
+
+def _extremes() -> Any:
+    """The least and the largest value of all samples; NNCF's own choice, their mean over the samples, cuts many off."""
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    return RangeEstimatorParametersSet.MINMAX
 
 
 def _percentile(percentile: float) -> Any:
