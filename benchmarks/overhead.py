@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autocompress.event_log import read_events
 from autocompress.events import Event, ModelRead, TrialFinished
-from autocompress.runs import RunFolder, fresh_name, read_events
+from autocompress.runs import RunFolder, fresh_name
 
 TARGET_SECONDS = 0.3
 OVERHEAD_STAGES = ("keep in cache",)

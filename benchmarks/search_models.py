@@ -19,11 +19,12 @@ from functools import cached_property
 from pathlib import Path
 
 from autocompress.cli.result import results_of
+from autocompress.event_log import read_events
 from autocompress.events import RunFinished, RunStarted
 from autocompress.objectives import size_ratio, speedup
 from autocompress.report.markdown import run_report
 from autocompress.report.results import Results
-from autocompress.runs import RunFolder, fresh_name, read_events
+from autocompress.runs import RunFolder, fresh_name
 from autocompress.search.session import RunView, view_run
 
 RECIPES = Path(__file__).parent.parent / "recipes"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autocompress.errors import ModelError
+from autocompress.event_log import EventLog, finished_trials
 from autocompress.events import (
     Event,
     Heartbeat,
@@ -44,7 +45,7 @@ from autocompress.outcome import Outcome
 from autocompress.recipe import Recipe
 from autocompress.recipe_words import step_in_words, step_label
 from autocompress.records import Status, TrialRecord
-from autocompress.runs import EventLog, RunFolder, finished_trials
+from autocompress.runs import RunFolder
 from autocompress.search.bench import as_error
 from autocompress.search.finals import Finals
 from autocompress.search.launcher import Launcher

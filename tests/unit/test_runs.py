@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from run_example import example_records
 
 from autocompress.errors import RunError
+from autocompress.event_log import EventLog, read_events, repair
 from autocompress.events import Event, Heartbeat, Note, StageProgress, TrialFinished
 from autocompress.records import Samples
-from autocompress.runs import EventLog, RunFolder, fresh_name, read_events, repair
+from autocompress.runs import RunFolder, fresh_name
 
 EXAMPLE = example_records()[2]
 SPEC = "model: {path: m}\n"
@@ -207,7 +208,7 @@ def test_the_next_number_follows_the_last_event_whatever_stands_between(
             with path.open("a") as stream:
                 stream.write((line if line != "long" else "x" * 40_000) + "\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("autocompress.runs.BLOCK_BYTES", block)
+        patch.setattr("autocompress.event_log.BLOCK_BYTES", block)
         assert EventLog(path).append(Heartbeat).seq == expected
 
 
