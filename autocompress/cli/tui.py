@@ -1,0 +1,64 @@
+"""The command that opens the terminal UI."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from autocompress.cli.app import app
+from autocompress.errors import UsageError
+
+
+@app.command()
+def tui(
+    run: Annotated[
+        str | None, typer.Argument(help="Name or folder of the run to open; the list of runs without.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="URL of a shared storage that RUN is recorded in; it is then watched from there.")
+    ] = None,
+    ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters only.")] = False,
+    theme: Annotated[Literal["dark", "light"], typer.Option(help="Colours.")] = "dark",
+    once: Annotated[bool, typer.Option("--once", help="Print one frame to stdout and end.")] = False,
+    size: Annotated[str, typer.Option(help="Columns x rows of the frame of --once.")] = "120x40",
+) -> None:
+    """Watch and steer searches in the terminal. `q` detaches, the search goes on.
+
+    [bold]Examples[/]
+
+      autocompress tui
+
+      autocompress tui my-bert
+
+      autocompress tui my-bert --once --size 80x24
+
+      autocompress tui my-bert --storage postgresql://host/optuna
+    """
+    from autocompress.runs import RunFolder, runs_root
+    from autocompress.tui.attachment import Attachment, StorageAttachment
+
+    attachment: Attachment | None = None
+    if storage is not None:
+        if run is None:
+            raise UsageError("--storage needs the name of a search in it", where="RUN")
+        attachment = StorageAttachment(storage, run)
+    elif run is not None:
+        folder = RunFolder.open(run)
+        attachment = Attachment(folder.name, folder.events, folder.path)
+    if once:
+        from autocompress.tui.frame import print_frame
+
+        print_frame(attachment, runs_root(), size=size, ascii_only=ascii_only, theme=theme)
+        return
+    _require_terminal()
+    from autocompress.tui.app import AutocompressApp
+
+    AutocompressApp(attachment, root=Path(runs_root()), ascii_only=ascii_only, theme=theme).run()
+
+
+def _require_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("the terminal UI needs a terminal", remedy="Use --once for one frame, or `autocompress show`.")

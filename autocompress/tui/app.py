@@ -1,0 +1,119 @@
+"""The terminal application: it holds the attachment, polls it, and shows the screens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from autocompress.tui.attachment import Attachment
+from autocompress.tui.screens.dashboard import DashboardScreen
+from autocompress.tui.screens.help import HelpScreen
+from autocompress.tui.screens.run_screen import RunScreen
+from autocompress.tui.screens.runs import RunsScreen
+from autocompress.tui.theme import ASCII, THEMES, UNICODE, Glyphs
+
+POLLS_PER_SECOND = 5
+POLLS_PER_SECOND_OVER_SSH = 2
+SECONDS_BETWEEN_CLOCKS = 1.0
+SECONDS_TO_CATCH_UP = 0.4
+"""What opening a long log may take before the first picture; the rest is read while it is shown."""
+
+
+class AutocompressApp(App[None]):
+    """Watches runs and steers them; without one to open it begins with the list of runs.
+
+    Args:
+        attachment: the run to open.
+        root: the folder of the runs.
+        ascii_only: draw with ASCII characters.
+        theme: ``dark`` or ``light``.
+    """
+
+    TITLE = "autocompress"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        attachment: Attachment | None = None,
+        *,
+        root: Path,
+        ascii_only: bool = False,
+        theme: str = "dark",
+    ) -> None:
+        super().__init__()
+        for each in THEMES:
+            self.register_theme(each)
+        self.theme = f"autocompress-{theme}"
+        self.attachment = attachment
+        self.root = root
+        self.glyphs: Glyphs = ASCII if ascii_only else UNICODE
+
+    def on_mount(self) -> None:
+        """Show the first screen and begin to poll."""
+        self.push_screen(RunsScreen())
+        if self.attachment is not None:
+            self.attachment.poll(SECONDS_TO_CATCH_UP)
+            self.push_screen(DashboardScreen())
+        rate = POLLS_PER_SECOND_OVER_SSH if "SSH_CONNECTION" in os.environ else POLLS_PER_SECOND
+        self._poll_timer = self.set_interval(1 / rate, self._poll)
+        self._clock_timer = self.set_interval(SECONDS_BETWEEN_CLOCKS, self._tick)
+
+    def open_run(self, attachment: Attachment) -> None:
+        """Attach to a run and show its dashboard."""
+        self.detach()
+        self.attachment = attachment
+        attachment.poll(SECONDS_TO_CATCH_UP)
+        self.push_screen(DashboardScreen())
+
+    def detach(self) -> None:
+        """Let go of the run; the search in it goes on."""
+        while len(self.screen_stack) > 1 and isinstance(self.screen, RunScreen):
+            self.pop_screen()
+        if self.attachment is not None:
+            self.attachment.close()
+            self.attachment = None
+
+    def on_unmount(self) -> None:
+        """Close what was opened."""
+        if self.attachment is not None:
+            self.attachment.close()
+
+    def _poll(self) -> None:
+        attachment, screen = self.attachment, self.screen
+        if attachment is not None and attachment.poll() and isinstance(screen, RunScreen):
+            screen.refresh_run()
+
+    def _tick(self) -> None:
+        if self.attachment is not None and isinstance(self.screen, RunScreen):
+            self.screen.refresh_clock()
+
+    def action_help(self) -> None:
+        """Show the keys of the screen on top."""
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen))
+
+    def action_toggle_theme(self) -> None:
+        """Switch between dark and light."""
+        self.theme = "autocompress-light" if self.theme.endswith("dark") else "autocompress-dark"
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the command palette offers: every key of the screen by its name, and the theme."""
+        yield SystemCommand("Theme: dark or light", "Switch between the two themes", self.action_toggle_theme)
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.description and active.enabled and binding.action != "app.command_palette":
+                yield SystemCommand(
+                    binding.description,
+                    binding.tooltip or f"key {self.get_key_display(binding)}",
+                    lambda action=binding.action, node=active.node: self.run_worker(self.run_action(action, node)),
+                )

@@ -1,0 +1,334 @@
+"""A run as its events tell it: the trials, the front, the best one, what is running, and what was said."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autocompress.limits import Bound, parse_bound
+from autocompress.tui.model.front import Front, point_of
+from autocompress.tui.model.judging import measured_violations, preference_key
+from autocompress.tui.model.trial import Place, Trial
+
+Line = tuple[bytes, Place | None]
+"""A whole line of the log and where it lies."""
+
+STARTING, RUNNING, PAUSED, STOPPING, FINISHED = "starting", "running", "paused", "stopping", "finished"
+
+
+@dataclass(slots=True)
+class Metric:
+    """What quality is measured in."""
+
+    name: str
+    is_rate: bool
+    higher_is_better: bool
+
+
+@dataclass(slots=True)
+class Stage:
+    """A stage of the running trial; ``seconds`` once it ended."""
+
+    name: str
+    started: float | None = None
+    seconds: float | None = None
+    cached: bool = False
+    done: int = 0
+    total: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """How far it is, 0 to 1; None where that is not known."""
+        return self.done / self.total if self.total else None
+
+
+@dataclass(slots=True)
+class Running:
+    """The trial that runs now."""
+
+    number: int
+    labels: tuple[str, ...]
+    format: str
+    origin: str
+    started: float
+    stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """Its recipe in one short line."""
+        return " → ".join((*self.labels, self.format))
+
+    def stage(self, name: str) -> Stage:
+        """The first stage of this name that has not ended; one that was not announced is added."""
+        for stage in self.stages:
+            if stage.name == name and stage.seconds is None:
+                return stage
+        self.stages.append(Stage(name))
+        return self.stages[-1]
+
+
+@dataclass(slots=True)
+class Said:
+    """A note of the search, or its answer to what was asked."""
+
+    time: float
+    text: str
+    accepted: bool | None = None
+    request_id: str | None = None
+
+
+@dataclass(slots=True)
+class Ending:
+    """Why and how the search ended."""
+
+    reason: str
+    best: int | None
+    certified: bool | None
+    sentence: str | None
+
+
+class RunState:
+    """Folds events, however the log is cut into batches, into what the screens draw.
+
+    ``revision`` grows with whatever changes; ``trials_revision`` with what changes the table and the plot.
+    """
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.model = ""
+        self.architecture = ""
+        self.n_parameters = 0
+        self.n_samples: dict[str, int] = {}
+        self.prefer = "balanced"
+        self.device = "cpu"
+        self.total = 0
+        self.timeout_seconds: float | None = None
+        self.constraints: dict[str, Bound] = {}
+        self.metric: Metric | None = None
+        self.activity = STARTING
+        self.why = ""
+        self.started: float | None = None
+        self.last_event: float | None = None
+        self.trials: dict[int, Trial] = {}
+        self.counts: Counter[str] = Counter()
+        self.original: Trial | None = None
+        self.front = Front()
+        self.best: int | None = None
+        self.last_improvement: int | None = None
+        self.running: Running | None = None
+        self.said: list[Said] = []
+        self.ending: Ending | None = None
+        self.revision = 0
+        self.trials_revision = 0
+        self._stage_lines: list[bytes] = []
+
+    # Taking events --------------------------------------------------------------------------------------------------
+
+    def take(self, lines: Iterable[Line]) -> None:
+        """Add lines of the log, in order; a torn or foreign one is passed over.
+
+        Most lines tell of stages of trials that ended since. They are not even parsed: only the running trial's count.
+        """
+        for line, place in lines:
+            head = line[:100]
+            if b'"kind":"stage_' in head:
+                self._stage_lines.append(line)
+                continue
+            if b'"kind":"heartbeat"' not in head:
+                self._stage_lines.clear() if b'"kind":"trial_' in head else self._take_stages()
+            event = parsed(line)
+            if event is not None:
+                self._apply(event, place)
+        self._take_stages()
+
+    def _take_stages(self) -> None:
+        for line in self._stage_lines:
+            event = parsed(line)
+            if event is not None:
+                self._apply(event, None)
+        self._stage_lines.clear()
+
+    def _apply(self, event: Mapping[str, Any], place: Place | None) -> None:
+        taker = _TAKERS.get(event.get("kind", ""))
+        if taker is None:
+            return
+        try:
+            taker(self, event, place)
+            self.last_event = float(event["time"])
+        except (KeyError, TypeError, ValueError):
+            return  # of another version
+        self.revision += 1
+
+    def _run_started(self, event: Mapping[str, Any], _: Place | None) -> None:
+        self.name, self.model = str(event["name"]), str(event["model"])
+        self.total = int(event["trials"])
+        self.timeout_seconds = event.get("timeout_seconds")
+        self.prefer = event.get("prefer", "balanced")
+        self.device = event.get("device", "cpu")
+        self.activity, self.why, self.ending, self.running = STARTING, "", None, None
+        self.started = float(event["time"])
+        self._limit(event["constraints"])
+
+    def _model_read(self, event: Mapping[str, Any], _: Place | None) -> None:
+        self.architecture = str(event["architecture"])
+        self.n_parameters = int(event["n_parameters"])
+        self.n_samples = dict(event["n_samples"])
+        self.metric = Metric(
+            str(event["metric"]), bool(event["metric_is_rate"]), bool(event.get("higher_is_better", True))
+        )
+
+    def _trial_started(self, event: Mapping[str, Any], _: Place | None) -> None:
+        self.running = Running(
+            number=int(event["number"]),
+            labels=tuple(event["labels"]),
+            format=str(event["format"]),
+            origin=str(event["origin"]),
+            started=float(event["time"]),
+            stages=[Stage(name) for name in event.get("stages", ())],
+        )
+        if self.activity == STARTING:
+            self.activity = RUNNING
+
+    def _stage_started(self, event: Mapping[str, Any], _: Place | None) -> None:
+        if self.running is None:  # reading model and data, before the first trial
+            self.running = Running(int(event["number"]), (), "", "preparing", float(event["time"]))
+        self.running.stage(str(event["stage"])).started = float(event["time"])
+
+    def _stage_progress(self, event: Mapping[str, Any], _: Place | None) -> None:
+        if self.running is not None:
+            stage = self.running.stage(str(event["stage"]))
+            stage.done, stage.total = int(event["done"]), int(event["total"])
+
+    def _stage_finished(self, event: Mapping[str, Any], _: Place | None) -> None:
+        if self.running is not None:
+            stage = self.running.stage(str(event["stage"]))
+            stage.seconds, stage.cached = float(event["seconds"]), bool(event.get("cached"))
+
+    def _trial_finished(self, event: Mapping[str, Any], place: Place | None) -> None:
+        trial = Trial.read(event, place)
+        if self.running is not None and self.running.number == trial.number:
+            self.running = None
+        before = self.trials.get(trial.number)
+        self.trials[trial.number] = trial
+        self.trials_revision += 1
+        if trial.origin == "baseline" and trial.size_bytes is not None and self.original is None:
+            self.original = trial
+            self._judge_all()
+            return
+        if before is not None:
+            self._judge_all()
+            return
+        self.counts[trial.status] += 1
+        self._judge(trial)
+
+    def _trial_noted(self, event: Mapping[str, Any], _: Place | None) -> None:
+        trial = self.trials.get(int(event["number"]))
+        if trial is not None:
+            trial.notes = (*trial.notes, str(event["text"]))
+            self.trials_revision += 1
+
+    def _state_changed(self, event: Mapping[str, Any], _: Place | None) -> None:
+        self.activity, self.why = str(event["state"]), str(event.get("why") or "")
+
+    def _trials_changed(self, event: Mapping[str, Any], _: Place | None) -> None:
+        self.total = int(event["trials"])
+
+    def _constraints_changed(self, event: Mapping[str, Any], _: Place | None) -> None:
+        self._limit(event["constraints"])
+        self._judge_all()
+        self.trials_revision += 1
+
+    def _control_answered(self, event: Mapping[str, Any], _: Place | None) -> None:
+        accepted, request_id = bool(event["accepted"]), str(event["id"])
+        self.said.append(Said(float(event["time"]), str(event["text"]), accepted, request_id))
+
+    def _note(self, event: Mapping[str, Any], _: Place | None) -> None:
+        self.said.append(Said(float(event["time"]), str(event["text"])))
+
+    def _run_finished(self, event: Mapping[str, Any], _: Place | None) -> None:
+        sentence = event.get("certificate")
+        self.ending = Ending(str(event["reason"]), event.get("best"), event.get("certified"), sentence)
+        self.activity, self.running = FINISHED, None
+        self.best = event.get("best")
+
+    def _heartbeat(self, event: Mapping[str, Any], _: Place | None) -> None:
+        pass
+
+    # Judging --------------------------------------------------------------------------------------------------------
+
+    def _limit(self, written: Mapping[str, str | None]) -> None:
+        self.constraints = {name: parse_bound(name, text) for name, text in written.items() if text is not None}
+
+    def _judge_all(self) -> None:
+        self.front, self.best, self.last_improvement = Front(), None, None
+        self.counts = Counter(trial.status for trial in self.trials.values())
+        for trial in self.trials.values():
+            self._judge(trial)
+        if self.ending is not None and self.ending.best is not None:
+            self.best = self.ending.best
+
+    def _judge(self, trial: Trial) -> None:
+        if self.original is None:
+            return
+        if trial.size_bytes is not None and self.original.size_bytes:
+            trial.size_ratio = trial.size_bytes / self.original.size_bytes
+        trial.violations = measured_violations(self.constraints, trial, self.original)
+        if self.front.add(trial) and trial.number != self.original.number:
+            self.last_improvement = trial.number
+        if trial.number == self.original.number or not trial.is_feasible or point_of(trial) is None:
+            return
+        best = self.trials.get(self.best) if self.best is not None else None
+        if best is None or preference_key(self.prefer, trial) < preference_key(self.prefer, best):
+            self.best = trial.number
+
+    # Looking --------------------------------------------------------------------------------------------------------
+
+    @property
+    def best_trial(self) -> Trial | None:
+        """The best feasible trial so far, or as the search decided at its end."""
+        return self.trials.get(self.best) if self.best is not None else None
+
+    @property
+    def n_ended(self) -> int:
+        """How many trials ended."""
+        return len(self.trials)
+
+    @property
+    def seconds_per_trial(self) -> float | None:
+        """What a trial took on average, lately: over the last twenty that ran."""
+        spans = [t.wall_seconds for t in list(self.trials.values())[-20:] if t.wall_seconds is not None]
+        return sum(spans) / len(spans) if spans else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long the rest will take; None where that cannot be told."""
+        per_trial = self.seconds_per_trial
+        if self.ending is not None or per_trial is None:
+            return None
+        return max(0, self.total - self.n_ended) * per_trial
+
+    @property
+    def since_improvement(self) -> int | None:
+        """How many trials ended since the front last changed; None before it held any but the original."""
+        return None if self.last_improvement is None else max(self.trials) - self.last_improvement
+
+
+def parsed(line: bytes) -> dict[str, Any] | None:
+    """A line's object; None where it is torn or foreign."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+_Taker = Callable[[RunState, Mapping[str, Any], Place | None], None]
+_KINDS = (
+    *("run_started", "model_read", "trial_started", "stage_started", "stage_progress", "stage_finished"),
+    *("trial_finished", "trial_noted", "state_changed", "trials_changed", "constraints_changed", "control_answered"),
+    *("note", "run_finished", "heartbeat"),
+)
+_TAKERS: dict[str, _Taker] = {kind: getattr(RunState, f"_{kind}") for kind in _KINDS}

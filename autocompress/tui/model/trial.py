@@ -1,0 +1,138 @@
+"""One trial as the screens need it: a flat row of figures, read off the line of JSON that told its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Interval(NamedTuple):
+    """A value with the interval that covers it."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any] | None) -> Interval | None:
+        """From ``{"value": …, "low": …, "high": …}``; figures that are no numbers are written as text."""
+        return None if plain is None else cls(float(plain["value"]), float(plain["low"]), float(plain["high"]))
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the two intervals share a value."""
+        return self.low <= other.high and other.low <= self.high
+
+
+class Place(NamedTuple):
+    """Where a line lies in the log, so that what is rarely looked at need not be kept in memory."""
+
+    offset: int
+    length: int
+
+
+@dataclass(slots=True)
+class Trial:
+    """A trial that ended. None means not measured.
+
+    Attributes:
+        labels: a short name of each step, such as ``gptq 4``; the format comes apart.
+        words: each step in words.
+        size_ratio: of the original's size; filled in once the original is known.
+        speedup: how many times as fast as the original, timed in turns.
+        drop, relative_drop: what the metric lost, positive when worse; in its own unit, and over the original's value.
+        violations: by how much each limit is exceeded, as a share of it; 0 or less where it is kept.
+        place: of the whole record in the log.
+    """
+
+    number: int
+    status: str
+    origin: str
+    format: str
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+    size_bytes: float | None = None
+    size_ratio: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    speedup: Interval | None = None
+    contended: bool = False
+    quality: float | None = None
+    drop: Interval | None = None
+    relative_drop: Interval | None = None
+    ram_bytes: float | None = None
+    vram_bytes: float | None = None
+    wall_seconds: float | None = None
+    ended: float = 0.0
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    place: Place | None = None
+    violations: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it gave the three figures that a front is made of."""
+        return self.status == "complete" and None not in (self.size_bytes, self.speedup, self.drop)
+
+    @property
+    def is_feasible(self) -> bool:
+        """Measured, and inside every limit."""
+        return self.status == "complete" and all(excess <= 0 for excess in self.violations.values())
+
+    @property
+    def label(self) -> str:
+        """The recipe in one short line: ``magnitude 30% → gptq 4 → onnx``."""
+        return " → ".join((*self.labels, self.format))
+
+    @classmethod
+    def read(cls, event: Mapping[str, Any], place: Place | None) -> Trial:
+        """From a ``trial_finished`` event.
+
+        Raises:
+            KeyError, TypeError, ValueError: the event is not of this version.
+        """
+        record = event["record"]
+        measured = record.get("measurement") or {}
+        latency, quality = measured.get("latency") or {}, measured.get("quality") or {}
+        readings = (latency.get("candidate_ms") or {}).get("values") or ()
+        error = record.get("error") or {}
+        return cls(
+            number=int(record["number"]),
+            status=str(record["status"]),
+            origin=str(record["origin"]),
+            format=str(record["recipe"]["format"]),
+            labels=tuple(event["labels"]),
+            words=tuple(event["words"]),
+            size_bytes=measured.get("size_bytes"),
+            p50_ms=percentile(readings, 0.5),
+            p95_ms=percentile(readings, 0.95),
+            speedup=Interval.read(latency.get("speedup")),
+            contended=bool(latency.get("contended")),
+            quality=None if quality.get("value") is None else float(quality["value"]),
+            drop=Interval.read(quality.get("drop")),
+            relative_drop=Interval.read(quality.get("relative_drop")),
+            ram_bytes=(measured.get("ram") or {}).get("peak_bytes"),
+            vram_bytes=largest(measured.get("vram") or {}),
+            wall_seconds=record.get("wall_seconds"),
+            ended=float(event["time"]),
+            error=error.get("message"),
+            notes=tuple(record.get("notes") or ()),
+            place=place,
+        )
+
+
+def percentile(readings: tuple[float, ...], share: float) -> float | None:
+    """The reading below which ``share`` of them lie, by linear interpolation; None of no readings."""
+    if not readings:
+        return None
+    ordered = sorted(readings)
+    at = share * (len(ordered) - 1)
+    below = int(at)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (at - below)
+
+
+def largest(vram: Mapping[str, float | None]) -> float | None:
+    """Device memory: the larger of what the allocator and the device told."""
+    told = (vram.get("allocator_peak_bytes"), vram.get("device_delta_bytes"))
+    return max((value for value in told if value is not None), default=None)

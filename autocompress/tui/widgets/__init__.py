@@ -1,0 +1,1 @@
+"""One file per widget; each draws a `RunState` and knows nothing of files or processes."""
