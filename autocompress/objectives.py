@@ -22,6 +22,18 @@ def violations(constraints: Constraints, measured: Measurement, original: Measur
     return limits_exceeded(limits, figures_of(measured), figures_of(original))
 
 
+def original_among(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The original, once it was measured: what the other trials are compared with."""
+    return next((record for record in records if record.origin == "baseline" and record.measurement), None)
+
+
+def judged(record: TrialRecord, constraints: Constraints, original: TrialRecord) -> TrialRecord:
+    """The record under these limits; one without figures stays as it is."""
+    if record.measurement is None or original.measurement is None:
+        return record
+    return record.model_copy(update={"violations": violations(constraints, record.measurement, original.measurement)})
+
+
 def figures_of(measured: Measurement) -> Figures:
     """What limits are about."""
     quality, latency, ram = measured.quality, measured.latency, measured.ram

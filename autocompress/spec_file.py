@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from autocompress.errors import SpecError
+import yaml
+
+from autocompress.errors import EnvironmentProblem, SpecError
 from autocompress.spec import SearchSpec
 from autocompress.strict import place, read_yaml, validate
 
@@ -22,6 +25,31 @@ def read_spec(path: Path) -> SearchSpec:
     """
     plain = expand_environment(read_yaml(path, error=SpecError), where="")
     return validate(SearchSpec, plain, error=SpecError).resolved_against(path.resolve().parent)
+
+
+def spec_yaml(spec: SearchSpec) -> str:
+    """The text of a specification: what was given, and nothing that is left at its default."""
+    plain = spec.model_dump(mode="json", exclude_unset=True)
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def write_spec(spec: SearchSpec, path: Path) -> None:
+    """Keep a run's specification, in one move; the file's date stays that of the run's beginning.
+
+    Raises:
+        EnvironmentProblem: it cannot be written.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        fresh.write_text(f"# The search that this run carries out.\n{spec_yaml(spec)}", encoding="utf-8")
+        if path.exists():
+            before = path.stat()
+            os.utime(fresh, ns=(before.st_atime_ns, before.st_mtime_ns))
+        fresh.replace(path)
+    except OSError as problem:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise EnvironmentProblem(f"cannot be written: {problem.strerror}", where=str(path)) from problem
 
 
 def expand_environment(plain: Any, where: str) -> Any:

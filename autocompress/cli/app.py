@@ -67,7 +67,7 @@ def _common(
 
 def run() -> None:
     """Run the command line; every problem ends as one sentence and the right exit code."""
-    from autocompress.cli import apply, catalogue, runs, search  # noqa: F401 - they add their commands to the app
+    from autocompress.cli import apply, catalogue, runs, search, steer  # noqa: F401 - they add their commands to the app
 
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:

@@ -14,6 +14,8 @@ from rich.text import Text
 
 from autocompress.cli import console
 from autocompress.events import (
+    ConstraintsChanged,
+    ControlAnswered,
     Event,
     ModelRead,
     Note,
@@ -22,16 +24,19 @@ from autocompress.events import (
     StageFinished,
     StageProgress,
     StageStarted,
+    StateChanged,
     TrialFinished,
+    TrialsChanged,
     TrialStarted,
 )
 from autocompress.jobs import Progress as JobProgress
 from autocompress.jobs import StageBegan, StageEnded, StageMoved
-from autocompress.objectives import pareto_front, ranking
+from autocompress.objectives import judged, original_among, pareto_front, ranking
 from autocompress.records import TrialRecord
 from autocompress.report.results import Results
 from autocompress.report.table import GLYPHS, rich_table, standing
 from autocompress.report.words import failure_in_words, trial_in_words, violations_in_words
+from autocompress.spec import Constraints
 
 if TYPE_CHECKING:
     from autocompress.spec import Preference
@@ -57,6 +62,9 @@ class Fold:
     def __init__(self, prefer: Preference) -> None:
         self._prefer = prefer
         self.started: RunStarted | None = None
+        self.trials: int | None = None
+        self.constraints = Constraints()
+        self.state = "running"
         self.read: ModelRead | None = None
         self.running: TrialStarted | None = None
         self.records: dict[int, TrialRecord] = {}
@@ -65,7 +73,7 @@ class Fold:
         """Add an event."""
         match event:
             case RunStarted():
-                self.started = event
+                self.started, self.trials, self.constraints = event, event.trials, event.constraints
                 self.records = {record.number: record for record in event.records}
             case ModelRead():
                 self.read = event
@@ -74,11 +82,23 @@ class Fold:
             case TrialFinished():
                 self.running = None
                 self.records[event.record.number] = event.record
+            case TrialsChanged():
+                self.trials = event.trials
+            case ConstraintsChanged():
+                self.constraints = event.constraints
+                self._judge_again()
+            case StateChanged():
+                self.state = event.state
+
+    def _judge_again(self) -> None:
+        original = original_among(self.records.values())
+        if original is not None:
+            self.records = {n: judged(record, self.constraints, original) for n, record in self.records.items()}
 
     @property
     def results(self) -> Results | None:
         """The trials so far with their verdicts; None before the original was measured."""
-        original = next((r for r in self.records.values() if r.origin == "baseline" and r.measurement), None)
+        original = original_among(self.records.values())
         if original is None or self.started is None or self.read is None:
             return None
         records = tuple(self.records[number] for number in sorted(self.records))
@@ -86,7 +106,7 @@ class Fold:
         return Results(
             records=records,
             front=pareto_front(records, original),
-            constraints=self.started.constraints,
+            constraints=self.constraints,
             baseline=original,
             best=order[0].number if order else None,
             metric_is_rate=self.read.metric_is_rate,
@@ -116,6 +136,10 @@ class PlainDisplay:
                 self._tell_stage(event)
             case TrialFinished():
                 console.say(finished_line(event.record, self._fold.results))
+            case ControlAnswered():
+                console.say(answer_line(event))
+            case StateChanged() if event.state != "stopping":
+                console.say(f"search {event.state}: {event.why}")
             case RunFinished():
                 console.say(f"search ended: {event.reason}")
 
@@ -126,6 +150,12 @@ class PlainDisplay:
         self._next_stage_line = now + SECONDS_BETWEEN_STAGE_LINES
         share = f" {event.done}/{event.total}" if isinstance(event, StageProgress) else ""
         console.say(f"    trial {event.number}: {event.stage}{share} …")
+
+
+def answer_line(event: ControlAnswered) -> str:
+    """What became of a request."""
+    action = event.action.replace("_", " ")
+    return f"{action}: {event.text}" if event.accepted else f"{action} refused: {event.text}"
 
 
 def model_line(event: ModelRead) -> str:
@@ -159,6 +189,8 @@ class LiveDisplay:
         match event:
             case Note():
                 console.say(f"note: {event.text}")
+            case ControlAnswered():
+                console.say(answer_line(event))
             case TrialStarted():
                 self._stages, self._stage_share = [], ""
             case StageStarted():
@@ -183,7 +215,7 @@ class LiveDisplay:
     def _status(self) -> Text:
         started, running = self._fold.started, self._fold.running
         elapsed = time.strftime("%M:%S", time.gmtime(time.monotonic() - self._since))
-        total = started.trials if started else "?"
+        total = self._fold.trials or "?"
         text = Text(f"{len(self._fold.records)}/{total} trials · {elapsed}", style="bold")
         chain = " ▸ ".join(self._stages)
         if running is not None:
@@ -191,6 +223,8 @@ class LiveDisplay:
             text.append(f"{chain}{self._stage_share}", style="dim")
         elif started is not None:
             text.append(f"\n▶ {chain or 'starting'}{self._stage_share}", style="cyan")
+        if self._fold.state != "running":
+            text.append(f"\n{self._fold.state}", style="bold yellow")
         text.append("\nCtrl-C stops and keeps everything", style="dim")
         return text
 

@@ -216,6 +216,8 @@ def show_trial(view: RunView, record: TrialRecord, *, as_json: bool) -> None:
     console.print_text(trial_in_words(record, results))
     for broken in violations_in_words(record, results):
         console.print_text(f"✗ {broken}")
+    for note in record.notes:
+        console.print_text(f"Note: {note}")
     if record.error:
         console.print_text(failure_in_words(record))
         if record.error.log_tail:

@@ -20,6 +20,7 @@ from autocompress.worker import work
 
 LOG_TAIL_LINES = 12
 SECONDS_BETWEEN_HEARTBEATS = 2.0
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Launcher:
@@ -54,10 +55,12 @@ class Launcher:
         memory_bytes: int | None,
         on_progress: Callable[[Progress], None],
         on_heartbeat: Callable[[int | None], None] = lambda _: None,
+        why_cancelled: Callable[[], str | None] = lambda: None,
     ) -> Answer:
         """Do a job in a child. A child that crashes, hangs or is killed gives a `Failed`, never an exception.
 
-        ``on_heartbeat`` is called every other second, with the child's resident memory where that can be seen.
+        ``on_heartbeat`` is called every other second, with the child's resident memory where that can be seen;
+        ``why_cancelled`` twice a second: what it says, if anything, ends the child.
 
         Raises:
             KeyboardInterrupt: passed on, once the child and its children are gone.
@@ -69,7 +72,7 @@ class Launcher:
         theirs.close()
         watch = _Watch(child, ours, log, on_progress)
         try:
-            return watch.until_answer(time.monotonic() + timeout_seconds, timeout_seconds, on_heartbeat)
+            return watch.until_answer(time.monotonic() + timeout_seconds, timeout_seconds, on_heartbeat, why_cancelled)
         finally:
             _end(child)
             ours.close()
@@ -89,7 +92,11 @@ class _Watch:
         self._stages: list[StageTime] = []
 
     def until_answer(
-        self, deadline: float, timeout_seconds: float, on_heartbeat: Callable[[int | None], None]
+        self,
+        deadline: float,
+        timeout_seconds: float,
+        on_heartbeat: Callable[[int | None], None],
+        why_cancelled: Callable[[], str | None],
     ) -> Answer:
         next_heartbeat = 0.0
         while True:
@@ -97,6 +104,9 @@ class _Watch:
             if now >= next_heartbeat:
                 on_heartbeat(_resident_bytes(self._child.pid))
                 next_heartbeat = now + SECONDS_BETWEEN_HEARTBEATS
+            cancelled = why_cancelled()
+            if cancelled:
+                return self._failed("cancelled", cancelled, None)
             if now >= deadline:
                 return self._failed(
                     "timed_out",
@@ -104,7 +114,7 @@ class _Watch:
                     "Raise --trial-timeout if such a trial may take longer.",
                 )
             # The pipe is at its end when the child is gone, so the pipe alone is enough to wait for.
-            if not wait([self._pipe], timeout=min(SECONDS_BETWEEN_HEARTBEATS, deadline - now)):
+            if not wait([self._pipe], timeout=max(0.0, min(SECONDS_BETWEEN_LOOKS, deadline - now))):
                 continue
             try:
                 message = message_adapter.validate_json(self._pipe.recv_bytes())
@@ -144,7 +154,7 @@ class _Watch:
         remedy = "The end of its log is kept with the trial."
         return self._failed("crashed", f"the trial's process ended without an answer (exit code {code})", remedy)
 
-    def _failed(self, status: str, message: str, remedy: str) -> Failed:
+    def _failed(self, status: str, message: str, remedy: str | None) -> Failed:
         error = TrialError(message=message, remedy=remedy, stage=self._stage, log_tail=log_tail(self._log))
         return Failed.model_validate({"status": status, "error": error, "stages": tuple(self._stages)})
 

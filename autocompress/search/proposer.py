@@ -27,6 +27,7 @@ class Proposer:
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space = space
+        self._asked_for: list[Recipe] = []
         self._queue = [(recipe, "known_good") for recipe in space.known_good()]
         self._random = random.Random(seed)  # noqa: S311 - no secret
         # TPE draws candidates where good trials are dense and takes the most promising one. With the best of many it
@@ -35,8 +36,7 @@ class Proposer:
             optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_ei_candidates=count)
             for count in (24, 1)
         )
-        self._study = optuna.create_study(directions=DIRECTIONS, sampler=self._sharp)
-        self._learned: set[int] = set()
+        self.forget()
 
     def next(self, tried: Iterable[str], finished: Sequence[FrozenTrial]) -> tuple[Recipe, str] | None:
         """The next recipe and where it comes from; None when the space holds nothing new.
@@ -46,6 +46,8 @@ class Proposer:
             finished: the record's trials, to learn from.
         """
         seen = set(tried)
+        if self._asked_for:
+            return self._asked_for.pop(0), "user"
         while self._queue:
             recipe, origin = self._queue.pop(0)
             if recipe.digest not in seen:
@@ -67,6 +69,24 @@ class Proposer:
     def retry(self, recipe: Recipe) -> None:
         """Put a recipe whose trial was interrupted in front of the queue."""
         self._queue.insert(0, (recipe, "retry"))
+
+    def ask_for(self, recipe: Recipe) -> None:
+        """Propose this recipe before all others, but after those that were asked for earlier."""
+        self._asked_for.append(recipe)
+
+    @property
+    def n_asked_for(self) -> int:
+        """How many recipes were asked for and not proposed yet."""
+        return len(self._asked_for)
+
+    def is_asked_for(self, recipe: Recipe) -> bool:
+        """Whether a recipe was asked for and not proposed yet."""
+        return any(other.digest == recipe.digest for other in self._asked_for)
+
+    def forget(self) -> None:
+        """Learn from all trials anew: they are judged otherwise now."""
+        self._study = optuna.create_study(directions=DIRECTIONS, sampler=self._sharp)
+        self._learned: set[int] = set()
 
     def _is_new(self, recipe: Recipe, seen: set[str]) -> bool:
         return recipe.digest not in seen and self.space.refusal(recipe) is None

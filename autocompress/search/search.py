@@ -6,8 +6,10 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from autocompress.control import Tail
 from autocompress.errors import ModelError
 from autocompress.event_log import EventLog, finished_trials
 from autocompress.events import (
@@ -20,6 +22,7 @@ from autocompress.events import (
     StageFinished,
     StageProgress,
     StageStarted,
+    StateChanged,
     TrialFinished,
     TrialStarted,
 )
@@ -40,7 +43,7 @@ from autocompress.jobs import (
     TrialJob,
 )
 from autocompress.limits import UNMEASURED_VIOLATION
-from autocompress.objectives import LARGEST_FINALISTS, pareto_front, ranking, violations
+from autocompress.objectives import LARGEST_FINALISTS, original_among, pareto_front, ranking, violations
 from autocompress.outcome import Outcome
 from autocompress.recipe import Recipe
 from autocompress.recipe_words import step_in_words, step_label
@@ -48,9 +51,10 @@ from autocompress.records import Status, TrialRecord
 from autocompress.runs import RunFolder
 from autocompress.search.bench import as_error
 from autocompress.search.finals import Finals
-from autocompress.search.launcher import Launcher
+from autocompress.search.launcher import SECONDS_BETWEEN_HEARTBEATS, SECONDS_BETWEEN_LOOKS, Launcher
 from autocompress.search.preflight import Checked, check_limits, workspace_of
 from autocompress.search.proposer import Proposer
+from autocompress.search.steering import Steering
 from autocompress.search.study import Study
 from autocompress.space import SearchSpace
 from autocompress.spec import SearchSpec
@@ -65,20 +69,33 @@ class Search:
         study: its record, new or from before.
         checked: task and plug-ins.
         on_event: called with every event, for display.
+        tail: what is asked of the search while it runs.
     """
 
     def __init__(
-        self, run: RunFolder, study: Study, checked: Checked, launcher: Launcher, on_event: Callable[[Event], None]
+        self,
+        run: RunFolder,
+        study: Study,
+        checked: Checked,
+        launcher: Launcher,
+        on_event: Callable[[Event], None],
+        tail: Tail,
     ) -> None:
         self.run = run
         self.study = study
-        self.spec: SearchSpec = study.spec
         self.checked = checked
         self.launcher = launcher
         self.workspace = workspace_of(self.spec, checked.task, run.baseline)
         self._on_event = on_event
         self._log = EventLog(run.events)
+        self.steering = Steering(run, study, checked, tail, self._emit, study.spec.budget.trials)
         self._started = time.monotonic()
+        self._paused_seconds = 0.0
+
+    @property
+    def spec(self) -> SearchSpec:
+        """What is asked for now."""
+        return self.study.spec
 
     def _emit(self, kind: Any, **fields: Any) -> None:
         """Write an event and show it."""
@@ -96,6 +113,7 @@ class Search:
             AutocompressError: the original cannot be read or run.
         """
         self.study.close_interrupted()
+        self.steering.trials = trials
         records = tuple(self.study.records())
         self._emit(
             RunStarted,
@@ -132,12 +150,15 @@ class Search:
             self.checked.methods, self.checked.formats, prepared.facts, self.spec.device, self.spec.seed
         )
         original = self._original(prepared, space)
-        known, before = self.study.outcome, len(self.study.records())
-        reason = self._try_recipes(prepared, space, original, trials)
+        before = len(self.study.records())
+        reason = self._try_recipes(prepared, space, original)
+        self.steering.end(reason)
+        known = self.study.outcome
         if known is not None and len(self.study.records()) == before:
             outcome = known  # nothing new to judge: the holdout is not asked twice
         else:
             outcome = self._conclude(prepared, original, reason)
+        self.steering.poll()
         certificate = outcome.certificate
         self._emit(
             RunFinished,
@@ -173,7 +194,7 @@ class Search:
 
     def _original(self, prepared: Prepared, space: SearchSpace) -> TrialRecord:
         """Trial 0: the original as it is. Without its figures there is nothing to compare with."""
-        known = next((r for r in self.study.records() if r.origin == "baseline" and r.measurement), None)
+        known = original_among(self.study.records())
         if known is not None and self.run.artifact(known.number).is_dir():
             return known
         recipe = Recipe(format=ORIGINAL_FORMAT, seed=self.spec.seed)
@@ -191,7 +212,6 @@ class Search:
         prepared: Prepared,
         space: SearchSpace,
         original: TrialRecord,
-        trials: int,
     ) -> str:
         """Try recipes one after another; gives the reason why it ended."""
         proposer = Proposer(space, self.spec.seed)
@@ -199,11 +219,15 @@ class Search:
         for recipe in self._to_retry():
             proposer.retry(recipe)
             tried.discard(recipe.digest)
+        self.steering.begin(space, proposer)
         while True:
-            if len(tried) >= trials:
-                return f"all {trials} trials are done"
+            self._wait_while_paused()
+            if self.steering.is_stopping:
+                return "it was asked to stop"
+            if len(tried) >= self.steering.trials:
+                return f"all {self.steering.trials} trials are done"
             timeout = self.spec.budget.timeout
-            if timeout is not None and time.monotonic() - self._started >= timeout:
+            if timeout is not None and time.monotonic() - self._started - self._paused_seconds >= timeout:
                 return f"the time limit of {timeout:g} s is reached"
             proposal = proposer.next(tried, self.study.finished_trials())
             if proposal is None:
@@ -212,6 +236,26 @@ class Search:
             tried.add(recipe.digest)
             self._try(recipe, origin, prepared, space, original)
             self._keep_artifacts_of_the_best(original)
+
+    def _wait_while_paused(self) -> None:
+        """Take in what was asked; while that is to pause, wait."""
+        if not self._is_pausing():
+            return
+        since = time.monotonic()
+        self._emit(StateChanged, state="paused", why="a pause was asked for")
+        next_heartbeat = 0.0
+        while self._is_pausing():
+            if time.monotonic() >= next_heartbeat:
+                self._emit(Heartbeat)
+                next_heartbeat = time.monotonic() + SECONDS_BETWEEN_HEARTBEATS
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        self._paused_seconds += time.monotonic() - since
+        if not self.steering.is_stopping:
+            self._emit(StateChanged, state="running", why="the pause is over")
+
+    def _is_pausing(self) -> bool:
+        self.steering.poll()
+        return self.steering.is_pausing
 
     def _to_retry(self) -> list[Recipe]:
         """Recipes whose trial the end of a search cut off, once each."""
@@ -236,7 +280,7 @@ class Search:
         )
         started = time.monotonic()
         artifact = self.run.artifact(number).absolute()
-        build = BuildJob(workspace=self.workspace, prepared=prepared, recipe=recipe, artifact=artifact)
+        build = self._build_job(recipe, prepared, artifact)
         measure = MeasureJob(
             workspace=self.workspace,
             prepared=prepared,
@@ -244,13 +288,18 @@ class Search:
             artifact=artifact,
             original=self.run.artifact(original.number).absolute() if original else None,
         )
+        self.steering.follow(record)
         try:
             answer: Answer = self._ask(TrialJob(build=build, measure=measure), number)
         except KeyboardInterrupt:
             self._finish(record.model_copy(update={"status": Status.CANCELLED}), original)
             raise
+        self.steering.follow(None)
         record = _ended(record, answer).model_copy(update={"wall_seconds": time.monotonic() - started})
         return self._finish(record, original)
+
+    def _build_job(self, recipe: Recipe, prepared: Prepared, artifact: Path) -> BuildJob:
+        return BuildJob(workspace=self.workspace, prepared=prepared, recipe=recipe, artifact=artifact)
 
     def _finish(self, record: TrialRecord, original: TrialRecord | None) -> TrialRecord:
         if record.measurement is not None:
@@ -288,6 +337,7 @@ class Search:
             timeout_seconds=self.spec.budget.trial_timeout,
             memory_bytes=self.spec.budget.trial_memory,
             on_progress=on_progress,
+            why_cancelled=self.steering.why_cancelled,
             on_heartbeat=lambda ram_bytes: self._emit(Heartbeat, ram_bytes=ram_bytes),
         )
 
@@ -313,7 +363,7 @@ class Search:
             original,
             self.checked.task.metric_of(self.spec.model),
             self.spec.constraints.quality_drop,
-            lambda job, number: self._ask(job, number, "judged.txt"),
+            lambda job, number: self._judge(job, number, prepared),
         )
         finalists = finals.judge(order) if order else ()
         certified = [f.number for f in finalists if f.certificate and f.certificate.certified]
@@ -321,6 +371,15 @@ class Search:
         outcome = Outcome(reason=reason, best=best, front=front, finalists=finalists)
         self.study.outcome = outcome
         return outcome
+
+    def _judge(self, job: MeasureJob, number: int, prepared: Prepared) -> Answer:
+        """Measure a finalist; its files are made again where another limit brought it back."""
+        if not job.artifact.is_dir():
+            recipe = self.study.record(number).recipe
+            built = self._ask(self._build_job(recipe, prepared, job.artifact), number, "judged.txt")
+            if isinstance(built, Failed):
+                return built
+        return self._ask(job, number, "judged.txt")
 
 
 def _limit_names(spec: SearchSpec) -> list[str]:

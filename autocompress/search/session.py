@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from autocompress.control import Tail
 from autocompress.errors import EnvironmentProblem, RunError
 from autocompress.events import Event
-from autocompress.objectives import pareto_front
+from autocompress.objectives import original_among, pareto_front
 from autocompress.outcome import Outcome
 from autocompress.records import TrialRecord
 from autocompress.runs import RunFolder, fresh_name
@@ -21,7 +20,7 @@ from autocompress.search.preflight import check
 from autocompress.search.search import Search
 from autocompress.search.study import Study, sqlite_url
 from autocompress.spec import SearchSpec
-from autocompress.spec_file import read_spec
+from autocompress.spec_file import read_spec, write_spec
 
 LEAST_FREE_BYTES = 50_000_000
 
@@ -43,7 +42,7 @@ class RunView:
         Raises:
             RunError: the search has not measured it yet.
         """
-        found = next((r for r in self.records if r.origin == "baseline" and r.measurement), None)
+        found = original_among(self.records)
         if found is None:
             remedy = f"Go on with `autocompress resume {self.folder.name}`."
             raise RunError("the run has not measured the original yet", where=str(self.folder.path), remedy=remedy)
@@ -82,10 +81,10 @@ def start_search(spec: SearchSpec, on_event: Callable[[Event], None]) -> Outcome
     folder = RunFolder.create(name)
     try:
         _require_space(folder)
-        folder.spec.write_text(_spec_yaml(spec), encoding="utf-8")
-        with _locked(folder):
+        write_spec(spec, folder.spec)
+        with _locked(folder) as tail:
             study = Study.create(name, _storage_url(spec, folder), spec)
-            search = Search(folder, study, checked, launcher, on_event)
+            search = Search(folder, study, checked, launcher, on_event, tail)
             return search.carry_out(spec.budget.trials)
     except BaseException:
         if not _has_records(folder):
@@ -100,13 +99,13 @@ def resume_search(name: str, trials: int | None, on_event: Callable[[Event], Non
         RunError: there is no such run, or another search works in it.
     """
     folder = RunFolder.open(name)
-    with _locked(folder):
+    with _locked(folder) as tail:
         spec = read_spec(folder.spec)
         launcher = Launcher(spec.device)
         launcher.warm()
         checked = check(spec)
         study = Study.open(folder.name, _storage_url(spec, folder))
-        search = Search(folder, study, checked, launcher, on_event)
+        search = Search(folder, study, checked, launcher, on_event, tail)
         return search.carry_out(trials or spec.budget.trials)
 
 
@@ -115,9 +114,10 @@ def _storage_url(spec: SearchSpec, folder: RunFolder) -> str:
 
 
 @contextmanager
-def _locked(folder: RunFolder) -> Iterator[None]:
+def _locked(folder: RunFolder) -> Iterator[Tail]:
+    """Hold the run; gives what is asked of its search from now on."""
     with folder.lock():
-        yield
+        yield Tail(folder.path)
 
 
 def _require_space(folder: RunFolder) -> None:
@@ -132,8 +132,3 @@ def _require_space(folder: RunFolder) -> None:
 
 def _has_records(folder: RunFolder) -> bool:
     return folder.events.exists() and any('"trial_finished"' in line for line in folder.events.open(encoding="utf-8"))
-
-
-def _spec_yaml(spec: SearchSpec) -> str:
-    plain = spec.model_dump(mode="json", exclude_unset=True)
-    return "# The search that this run carries out.\n" + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import warnings
@@ -16,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autocompress.errors import EnvironmentProblem, RunError
 from autocompress.jobs import Prepared
-from autocompress.objectives import objective_values
+from autocompress.limits import LIMIT_NAMES, UNMEASURED_VIOLATION
+from autocompress.objectives import judged, objective_values, original_among
 from autocompress.outcome import Outcome
 from autocompress.recipe import Recipe
 from autocompress.records import Status, TrialError, TrialRecord
@@ -42,6 +44,8 @@ class Study:
         self._study = study
         self._storage = storage
         self._running: dict[int, optuna.Trial] = {}
+        self._ended: dict[int, TrialRecord] = {}
+        self._spec: SearchSpec | None = None
 
     @classmethod
     def create(cls, name: str, storage: str, spec: SearchSpec) -> Study:
@@ -77,11 +81,52 @@ class Study:
         Raises:
             RunError: the search was ended before it had written it.
         """
-        stored = self._study.user_attrs.get("spec")
-        if stored is None:
-            remedy = "Nothing was tried in it yet: start it again under another --name."
-            raise RunError("the run was ended before it began", where=self._study.study_name, remedy=remedy)
-        return SearchSpec.model_validate_json(stored)
+        if self._spec is None:
+            stored = self._study.user_attrs.get("spec")
+            if stored is None:
+                remedy = "Nothing was tried in it yet: start it again under another --name."
+                raise RunError("the run was ended before it began", where=self._study.study_name, remedy=remedy)
+            self._spec = SearchSpec.model_validate_json(stored)
+        return self._spec
+
+    def change_spec(self, spec: SearchSpec) -> None:
+        """From now on this is asked for. Other limits hold for all trials, and make the outcome so far void.
+
+        Raises:
+            EnvironmentProblem: the storage cannot be written.
+        """
+        with _reaching(self._storage):
+            if spec.constraints != self.spec.constraints:
+                self._study.set_user_attr("limits_changed", True)
+                self._study.set_user_attr("outcome", "")
+            self._study.set_user_attr("spec", spec.model_dump_json())
+        self._spec = spec
+        self._ended.clear()
+
+    @property
+    def _limits_changed(self) -> bool:
+        """Whether what the storage holds as the trials' violations may be that of other limits."""
+        return bool(self._study.user_attrs.get("limits_changed"))
+
+    @property
+    def notes(self) -> dict[int, tuple[str, ...]]:
+        """What the user wrote about trials, by number; Optuna lets nobody change a trial that has ended."""
+        stored = json.loads(self._study.user_attrs.get("notes") or "{}")
+        return {int(number): tuple(texts) for number, texts in stored.items()}
+
+    def add_note(self, number: int, text: str) -> None:
+        """Keep a text with a trial.
+
+        Raises:
+            RunError: there is no trial of that number.
+            EnvironmentProblem: the storage cannot be written.
+        """
+        self.record(number)
+        notes = self.notes
+        notes[number] = (*notes.get(number, ()), text)
+        with _reaching(self._storage):
+            self._study.set_user_attr("notes", json.dumps(notes))
+        self._ended.clear()
 
     @property
     def prepared(self) -> Prepared | None:
@@ -107,8 +152,25 @@ class Study:
 
     def records(self) -> list[TrialRecord]:
         """Every trial, in order of number."""
-        trials = self._study.get_trials(deepcopy=False)
-        return [_record(trial) for trial in trials if "record" in trial.user_attrs]
+        trials = [trial for trial in self._study.get_trials(deepcopy=False) if "record" in trial.user_attrs]
+        fresh = {trial.number: _record(trial) for trial in trials if trial.number not in self._ended}
+        records = {number: self._ended.get(number) or fresh[number] for number in (trial.number for trial in trials)}
+        if fresh:
+            records |= self._as_judged_now(fresh, original_among(records.values()))
+            ended = {trial.number for trial in trials if trial.state.is_finished()}
+            self._ended.update({number: records[number] for number in fresh if number in ended})
+        return list(records.values())
+
+    def _as_judged_now(self, records: dict[int, TrialRecord], original: TrialRecord | None) -> dict[int, TrialRecord]:
+        """The records with the violations of the present limits, and with the user's notes."""
+        notes = self.notes
+        if self._limits_changed and original is not None:
+            constraints = self.spec.constraints
+            records = {number: judged(record, constraints, original) for number, record in records.items()}
+        return {
+            number: record.model_copy(update={"notes": notes[number]}) if number in notes else record
+            for number, record in records.items()
+        }
 
     def record(self, number: int) -> TrialRecord:
         """One trial.
@@ -168,7 +230,25 @@ class Study:
 
     def finished_trials(self) -> list[FrozenTrial]:
         """Optuna's view of the trials that a sampler can learn from."""
-        return self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if not self._limits_changed:
+            return trials
+        records = {record.number: record for record in self.records()}
+        names = [name for name in LIMIT_NAMES if getattr(self.spec.constraints, name) is not None]
+        unmeasured = dict.fromkeys(names, UNMEASURED_VIOLATION)
+        return [
+            _under_limits(trial, found.violations if (found := records[trial.number]).measurement else unmeasured)
+            for trial in trials
+        ]
+
+
+def _under_limits(trial: FrozenTrial, limits: Mapping[str, float]) -> FrozenTrial:
+    """A trial as Optuna would know it, had it been judged by other limits."""
+    told = copy.copy(trial)
+    told.system_attrs = {key: value for key, value in trial.system_attrs.items() if not key.startswith("constraints")}
+    for name, value in limits.items():
+        told.set_constraint(name, value)
+    return told
 
 
 def _record(trial: FrozenTrial) -> TrialRecord:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from run_example import measurement, trial
 from toy_models import MODELS, space_on
 
@@ -92,6 +92,30 @@ def test_an_interrupted_recipe_comes_before_all_others_and_says_what_it_is() -> 
     proposer.retry(interrupted)
     assert proposer.next([], []) == (interrupted, "retry")
     assert proposer.next([interrupted.digest], []) == (space.known_good()[0], "known_good")
+
+
+def test_what_is_asked_for_comes_before_all_others_in_its_order_even_if_it_was_tried() -> None:
+    space = space_on("bert")
+    proposer = Proposer(space, seed=0)
+    first, second, third = space.known_good()[:3]
+    proposer.retry(first)
+    proposer.ask_for(third)
+    proposer.ask_for(second)
+    assert (proposer.n_asked_for, proposer.is_asked_for(second), proposer.is_asked_for(first)) == (2, True, False)
+    assert proposer.next([third.digest], []) == (third, "user")
+    assert proposer.next([third.digest], []) == (second, "user")
+    assert proposer.next([third.digest, second.digest], []) == (first, "retry")
+
+
+def test_after_forgetting_trials_are_learnt_from_anew() -> None:
+    space = space_on("bert")
+    finished = [optuna.trial.create_trial(state=TrialState.COMPLETE, values=[0.0, 0.0, 0.0])]
+    proposer = Proposer(space, seed=0)
+    tried = [recipe.digest for recipe in space.known_good()]
+    for _ in range(2):
+        assert proposer.next(tried, finished) is not None
+        assert [trial.state for trial in proposer._study.trials].count(TrialState.COMPLETE) == 1
+        proposer.forget()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from autocompress.outcome import Finalist, Outcome
 from autocompress.recipe import Recipe, steps_from_plain
 from autocompress.records import Status, TrialError, TrialRecord
 from autocompress.search.study import METRIC_NAMES, WORST_VALUES, Study, sqlite_url
-from autocompress.spec import SearchSpec
+from autocompress.spec import Budget, Constraints, SearchSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -136,6 +136,45 @@ def test_spec_preparation_and_outcome_come_back(study: Study, url: str) -> None:
     study.prepared, study.outcome = prepared(), outcome
     again = reopened(url)
     assert (again.spec, again.prepared, again.outcome) == (SPEC, prepared(), outcome)
+
+
+def test_other_limits_judge_all_trials_and_void_the_outcome(study: Study, url: str) -> None:
+    study.start(ORIGINAL.recipe, "baseline", None)
+    study.finish(ORIGINAL.model_copy(update={"origin": "baseline"}), None, {"size": 1.0})
+    figures = measurement(size=0.6, speedup=2.0, drop=0.02)
+    finished(study, RECIPE, status=Status.COMPLETE, measurement=figures)
+    finished(study, OTHER, status=Status.FAILED)
+    study.outcome = Outcome(reason="done", best=1, front=(1,))
+    spec = SPEC.model_copy(update={"constraints": Constraints.model_validate({"size": "0.8x", "ram": "1GB"})})
+    for seen in (study, reopened(url)):
+        if seen is study:
+            assert seen.records()[1].violations == {}
+            seen.change_spec(spec)
+        assert (seen.spec, seen.outcome) == (spec, None)
+        assert seen.records()[1].violations == {"size": pytest.approx(-0.25), "ram": 1.0}
+        limits = [told.constraints for told in seen.finished_trials()]
+        assert limits[0]["size"] == pytest.approx(0.25)
+        assert limits[1] == {"size": pytest.approx(-0.25), "ram": 1.0}
+        assert limits[2] == {"size": 1.0, "ram": 1.0}
+        assert [told.number for told in seen.finished_trials()] == [0, 1, 2]
+
+
+def test_more_trials_leave_the_outcome_as_it_is(study: Study, url: str) -> None:
+    study.outcome = Outcome(reason="done", best=None, front=())
+    study.change_spec(SPEC.model_copy(update={"budget": Budget(trials=99)}))
+    assert reopened(url).spec.budget.trials == 99
+    assert reopened(url).outcome is not None
+
+
+def test_notes_are_kept_with_running_and_ended_trials(study: Study, url: str) -> None:
+    finished(study, OTHER, status=Status.COMPLETE, measurement=measurement(size=0.5))
+    running = study.start(RECIPE, "sampler", SPACE)
+    for number, text in ((0, "one"), (running.number, "two"), (0, "three")):
+        study.add_note(number, text)
+    for seen in (study, reopened(url)):
+        assert [record.notes for record in seen.records()] == [("one", "three"), ("two",)]
+    with pytest.raises(RunError, match="no trial 7"):
+        study.add_note(7, "x")
 
 
 def test_a_trial_is_found_by_its_number(study: Study) -> None:
