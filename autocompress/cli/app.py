@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from autocompress import __version__
 from autocompress.cli import console
-from autocompress.errors import AutocompressError, Interrupted
+from autocompress.errors import AutocompressError, Interrupted, UsageError
 
 INTERNAL = 3
 
@@ -31,7 +31,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="autocompress",
     cls=_Commands,
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -55,6 +55,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -63,11 +64,24 @@ def _common(
     del version
     if debug:
         os.environ["AUTOCOMPRESS_DEBUG"] = "1"
+    if context.invoked_subcommand is None:
+        _greet(context)
+
+
+def _greet(context: typer.Context) -> None:
+    """Without a command: the terminal UI where there is a terminal, else the help, as for a wrong command line."""
+    if sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty():
+        from autocompress.cli.tui import tui
+
+        tui()
+        return
+    context.get_help()  # Typer prints it while it puts it together
+    raise typer.Exit(UsageError.exit_code)
 
 
 def run() -> None:
     """Run the command line; every problem ends as one sentence and the right exit code."""
-    from autocompress.cli import apply, catalogue, runs, search, steer  # noqa: F401 - they add their commands to the app
+    from autocompress.cli import apply, catalogue, runs, search, steer, tui  # noqa: F401 - each adds its commands
 
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
