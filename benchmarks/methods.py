@@ -25,10 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from autocompress.errors import AutocompressError, RecipeError
+from autocompress.jobs import Figure
 from autocompress.recipe import Recipe, steps_from_plain
+from autocompress.recipe_words import recipe_in_words
 from autocompress.records import Measurement, StageTime
-from autocompress.report.numbers import interval, megabytes, metric, milliseconds, ratio, significant
-from autocompress.report.words import recipe_in_words
+from autocompress.report.numbers import interval, megabytes, metric, milliseconds, ratio
+from autocompress.rounding import significant
 from autocompress.search.bench import Bench
 from autocompress.space import recipe_refusal
 from autocompress.spec_file import read_spec
@@ -38,6 +40,9 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 LIMIT_POINTS = 0.02
 LIMIT_RELATIVE = 0.02
 """For figures that are no rates, such as a perplexity."""
+STEPS = 100
+FEWER_STEPS = {"books-llama-small": 20, "fsdd-whisper-small": 30, "fsdd-wav2vec2-ctc": 30}
+"""Of the models of which a training step takes long."""
 
 Steps = list[Any]
 
@@ -60,7 +65,7 @@ LADDERS: dict[str, tuple[str, list[Steps]]] = {
     "gptq": ("onnx", [[knobs("gptq", bits=bits, group_size=64)] for bits in (4, 3, 2)]),
     "awq": ("onnx", [[knobs("awq", bits=bits, group_size=64)] for bits in (4, 3, 2)]),
     "gptq, mixed bits": ("onnx", [[knobs("gptq", effective_bits=bits, group_size=64)] for bits in (4.0, 3.0, 2.5)]),
-    "qat": ("onnx", [[knobs("qat", bits=bits, group_size=64, steps=100)] for bits in (4, 2)]),
+    "qat": ("onnx", [[knobs("qat", bits=bits, group_size=64, steps=STEPS)] for bits in (4, 2)]),
     "kmeans": ("pytorch", [[knobs("kmeans", n_centroids=count)] for count in (16, 8, 4)]),
     "kmeans, attention only": ("onnx", [[knobs("kmeans", n_centroids=n, scope="attention")] for n in (16, 8, 4)]),
     "kmeans → int8_dynamic": ("onnx", [[knobs("kmeans", n_centroids=16), "int8_dynamic"]]),
@@ -68,15 +73,15 @@ LADDERS: dict[str, tuple[str, list[Steps]]] = {
     "wanda": ("pytorch", [[knobs("wanda", sparsity=share)] for share in (0.3, 0.5, 0.7)]),
     "sparsegpt": ("pytorch", [[knobs("sparsegpt", sparsity=share)] for share in (0.3, 0.5, 0.7)]),
     "sparsegpt 2:4": ("pytorch", [[knobs("sparsegpt", pattern="2:4")]]),
-    "movement": ("pytorch", [[knobs("movement", steps=100)]]),
+    "movement": ("pytorch", [[knobs("movement", steps=STEPS)]]),
     "ffn_width": ("onnx", [[knobs("ffn_width", keep=share)] for share in (0.75, 0.5)]),
     "heads": ("onnx", [[knobs("heads", keep=share)] for share in (0.75, 0.5)]),
     "layers": ("onnx", [[knobs("layers", keep=share)] for share in (0.8, 0.67)]),
     "channels": ("onnx", [[knobs("channels", keep=share)] for share in (0.8, 0.6)]),
     "low_rank": ("onnx", [[knobs("low_rank", keep=share)] for share in (0.8, 0.5)]),
-    "ffn_width → distil": ("onnx", [[knobs("ffn_width", keep=s), knobs("distil", steps=100)] for s in (0.75, 0.5)]),
-    "layers → distil": ("onnx", [[knobs("layers", keep=share), knobs("distil", steps=100)] for share in (0.67, 0.5)]),
-    "channels → distil": ("onnx", [[knobs("channels", keep=s), knobs("distil", steps=100)] for s in (0.8, 0.6)]),
+    "ffn_width → distil": ("onnx", [[knobs("ffn_width", keep=s), knobs("distil", steps=STEPS)] for s in (0.75, 0.5)]),
+    "layers → distil": ("onnx", [[knobs("layers", keep=share), knobs("distil", steps=STEPS)] for share in (0.67, 0.5)]),
+    "channels → distil": ("onnx", [[knobs("channels", keep=s), knobs("distil", steps=STEPS)] for s in (0.8, 0.6)]),
 }
 """Row of the table: the format, and the steps from the default to the strongest."""
 
@@ -88,6 +93,9 @@ such. *Size* and *speed* are against the original in PyTorch on one thread; *spe
 with the original, `~` where other work held it up. *RAM* is the peak of a fresh process that runs the model. *Drop* is
 that of the metric on the search part, with its 95 % interval. *Compressing* is the time that the steps and the export
 took, `≤` where a part came from the cache. What a model cannot take is listed below its table, with the reason.
+
+So that this ends in an hour or two, methods that train do so for a third of their usual steps or fewer, as the settings
+say; more steps give better models. `python benchmarks/methods.py --help` tells how to measure single rows again.
 """
 
 
@@ -159,7 +167,7 @@ class Workshop:
     def climb(self, method: str) -> None:
         """Find a method's default and strongest rung, and measure both."""
         format_name, rungs = LADDERS[method]
-        recipes = [self._recipe(steps, format_name) for steps in rungs]
+        recipes = [self._recipe(self._shortened(steps), format_name) for steps in rungs]
         key = hashlib.sha256(" ".join(recipe.digest for recipe in recipes).encode()).hexdigest()[:12]
         if self.ledger.entries.get(method, {}).get("key") == key:
             return
@@ -182,6 +190,15 @@ class Workshop:
             return
         day = datetime.now(UTC).strftime("%Y-%m-%d")
         self.ledger.keep(method, {"key": key, "reason": reason if not rows else None, "rows": rows, "day": day})
+
+    def _shortened(self, steps: Steps) -> Steps:
+        """With fewer training steps where the model is one of `FEWER_STEPS`."""
+        fewer = FEWER_STEPS.get(self.model, STEPS)
+        plain = [{step: {}} if isinstance(step, str) else step for step in steps]
+        return [
+            {tag: {**fixed, "steps": fewer} if "steps" in fixed else fixed for tag, fixed in step.items()}
+            for step in plain
+        ]
 
     def _recipe(self, steps: Steps, format_name: str) -> Recipe:
         return Recipe(steps=steps_from_plain(steps), format=format_name).canonical()
@@ -216,7 +233,7 @@ class Workshop:
                 with tempfile.TemporaryDirectory(prefix="autocompress-methods-") as temporary:
                     artifact = Path(temporary) / "artifact"
                     self.bench.build(recipe, artifact)
-                    figures = frozenset({"latency", "ram"})
+                    figures: frozenset[Figure] = frozenset({"latency", "ram"})
                     measured = self.bench.measure(recipe.format, artifact, figures=figures, precise=False)
                 again = measured.model_dump(mode="json")
                 row["measurement"] |= {name: again[name] for name in ("size_bytes", "latency", "ram")}
@@ -242,8 +259,10 @@ class Workshop:
             "|---|---|---|---:|---:|---:|---:|---:|---:|---|---:|",
         ]
         lines += ["| " + " | ".join(row.cells(original, is_rate=self.is_rate)) + " |" for row in self.rows()]
-        lines += ["\nRefused or failed:\n"]
-        lines += [f"- {method}: {reason}" for method, reason in self.refused()]
+        refused = [f"- {method}: {reason}" for method, reason in self.refused()]
+        missing = [method for method in LADDERS if method not in self.ledger.entries]
+        lines += ["\nRefused:\n", *refused] if refused else []
+        lines += [f"\nNot measured yet: {', '.join(missing)}."] if missing else []
         return "\n".join(lines) + "\n"
 
     def rows(self) -> Iterator[Row]:
