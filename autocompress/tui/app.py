@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from autocompress.tui.attachment import Attachment
 from autocompress.tui.screens.dashboard import DashboardScreen
@@ -25,6 +26,13 @@ SECONDS_TO_CATCH_UP = 0.4
 """What opening a long log may take before the first picture; the rest is read while it is shown."""
 
 
+class _PlainBars(ScrollBarRender):
+    """Scrollbars without block characters."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
+
+
 class AutocompressApp(App[None]):
     """Watches runs and steers them; without one to open it begins with the list of runs.
 
@@ -37,6 +45,10 @@ class AutocompressApp(App[None]):
 
     TITLE = "autocompress"
     ENABLE_COMMAND_PALETTE = True
+    CSS = """
+    .-ascii Toast { border-left: ascii $primary; }
+    .-ascii FooterKey.-command-palette { border-left: none; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
@@ -57,6 +69,8 @@ class AutocompressApp(App[None]):
         self.attachment = attachment
         self.root = root
         self.glyphs: Glyphs = ASCII if ascii_only else UNICODE
+        self.set_class(ascii_only, "-ascii")  # styles that draw borders have a second version below this class
+        ScrollBar.renderer = _PlainBars if ascii_only else ScrollBarRender
 
     def on_mount(self) -> None:
         """Show the first screen and begin to poll."""
