@@ -1,4 +1,4 @@
-"""What screens are attached to: a run folder, a search in a shared storage, or a recording; and how to ask it things."""
+"""What screens are attached to: a run's folder, a search in a shared storage, a recording; and how to ask it things."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ class Attachment:
         folder: its run folder; None where there is none on this machine (it can then be watched, but not steered).
     """
 
+    is_recording = False
+    """Whether this is an earlier run played back."""
+
     def __init__(self, title: str, log: Path, folder: Path | None = None) -> None:
         self.title = title
         self.folder = folder
@@ -62,11 +65,15 @@ class Attachment:
         record: dict[str, Any] = event["record"]
         return record
 
+    def now(self) -> float:
+        """What time it is for the run, in seconds since the epoch: elapsed times are counted up to here."""
+        return time.time()
+
     @property
     def is_alive(self) -> bool:
         """Whether a search works in it now."""
         last = self.state.last_event
-        if last is not None and time.time() - last < SILENT_SECONDS:
+        if last is not None and self.now() - last < SILENT_SECONDS:
             return self.state.ending is None
         return self.folder is not None and is_locked(self.folder)
 
