@@ -14,11 +14,16 @@ from autocompress.spec import SearchSpec
 
 PRUNED = [
     {"magnitude": {"sparsity": 0.3}},
-    {"distil": {"steps": 30}},
+    {"distil": {"steps": 300}},
     {"kmeans": {"n_centroids": 16, "scope": "attention"}},
     {"gptq": {"bits": 4, "group_size": 64, "scope": "layers"}},
 ]
-NARROWED = [{"layers": {"keep": 0.8, "strategy": "even"}}, {"ffn_width": {"keep": 0.7}}, *PRUNED[1:]]
+NARROWED = [
+    {"layers": {"keep": 0.8, "strategy": "even"}},
+    {"ffn_width": {"keep": 0.7}},
+    {"distil": {"steps": 30}},
+    *PRUNED[2:],
+]
 
 
 @pytest.fixture(scope="module")
