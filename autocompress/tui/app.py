@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
 from autocompress.tui.attachment import Attachment
+from autocompress.tui.model.view import View
 from autocompress.tui.screens.dashboard import DashboardScreen
 from autocompress.tui.screens.help import HelpScreen
 from autocompress.tui.screens.run_screen import RunScreen
@@ -67,6 +68,7 @@ class AutocompressApp(App[None]):
             self.register_theme(each)
         self.theme = f"autocompress-{theme}"
         self.attachment = attachment
+        self.view = View()
         self.root = root
         self.glyphs: Glyphs = ASCII if ascii_only else UNICODE
         self.set_class(ascii_only, "-ascii")  # styles that draw borders have a second version below this class
@@ -85,7 +87,7 @@ class AutocompressApp(App[None]):
     def open_run(self, attachment: Attachment) -> None:
         """Attach to a run and show its dashboard."""
         self.detach()
-        self.attachment = attachment
+        self.attachment, self.view = attachment, View()
         attachment.poll(SECONDS_TO_CATCH_UP)
         self.push_screen(DashboardScreen())
 
