@@ -19,6 +19,7 @@ SMALLEST_DROP_SCALE = 1e-3
 NUMBER = r"([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
 BYTE_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _MILLISECOND_UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
+_SECOND_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,18 @@ def _parse_limit(text: str, units: Mapping[str, float], example: str) -> Bound:
     if not 0 < bound < math.inf:
         raise ValueError(f"{text!r} is not a limit: it must be greater than zero")
     return Bound(bound, relative, text.strip())
+
+
+def parse_duration(text: str) -> float:
+    """``90``, ``90s``, ``15m`` or ``2h`` in seconds.
+
+    Raises:
+        ValueError: it is none; says how one is written.
+    """
+    match = re.fullmatch(rf"{NUMBER}\s*([a-zA-Z]*)", text.strip())
+    if not match or match[2].lower() not in {"", *_SECOND_UNITS}:
+        raise ValueError(f"{text!r} is not a duration; write for example 90s, 15m or 2h")
+    return float(match[1]) * _SECOND_UNITS.get(match[2].lower() or "s", 1.0)
 
 
 def violations(limits: Mapping[str, Bounded], measured: Figures, original: Figures) -> dict[str, float]:

@@ -9,9 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from autocompress.frozen import Frozen
-from autocompress.limits import BYTE_UNITS, NUMBER, parse_bound
-
-_SECOND_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+from autocompress.limits import BYTE_UNITS, NUMBER, parse_bound, parse_duration
 
 
 def parse_bytes(text: Any) -> Any:
@@ -25,13 +23,8 @@ def parse_bytes(text: Any) -> Any:
 
 
 def parse_seconds(text: Any) -> Any:
-    """``90``, ``90s``, ``15m`` or ``2h`` as seconds."""
-    if not isinstance(text, str):
-        return text
-    match = re.fullmatch(rf"{NUMBER}\s*([a-zA-Z]*)", text.strip())
-    if not match or match[2].lower() not in {"", *_SECOND_UNITS}:
-        raise ValueError(f"{text!r} is not a duration; write for example 90s, 15m or 2h")
-    return float(match[1]) * _SECOND_UNITS.get(match[2].lower() or "s", 1.0)
+    """``90``, ``90s``, ``15m`` or ``2h`` as seconds; other types pass through to the validator."""
+    return parse_duration(text) if isinstance(text, str) else text
 
 
 class QualityLimit(Frozen):
