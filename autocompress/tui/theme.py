@@ -1,4 +1,4 @@
-"""The two themes, with Okabe and Ito's colours, which the colour-blind can tell apart; and the glyphs that say the same.
+"""The two themes, with Okabe and Ito's colours, which the colour-blind can tell apart; and glyphs that say the same.
 
 Colour never says anything alone: each status and each latency bucket has a shape of its own.
 """
@@ -108,9 +108,32 @@ class Glyphs:
 
 _ASCII = str.maketrans(
     {
-        **{"→": ">", "×": "x", "≤": "<=", "≥": ">=", "–": "-", "−": "-", "…": "...", "·": "-", "±": "+-", "≈": "~"},
-        **{"★": "*", "✓": "+", "✗": "x", "⊘": "0", "▶": ">", "◎": "O", "◆": "@", "●": "o", "▲": "^", "▼": "v"},
-        **{"“": '"', "”": '"', "’": "'", "µ": "u", "\u202f": " ", "\xa0": " "},
+        "→": ">",
+        "×": "x",
+        "≤": "<=",
+        "≥": ">=",
+        "–": "-",
+        "−": "-",
+        "…": "...",
+        "·": "-",
+        "±": "+-",
+        "≈": "~",
+        "★": "*",
+        "✓": "+",
+        "✗": "x",
+        "⊘": "0",
+        "▶": ">",
+        "◎": "O",
+        "◆": "@",
+        "●": "o",
+        "▲": "^",
+        "▼": "v",
+        "“": '"',
+        "”": '"',
+        "’": "'",
+        "µ": "u",
+        "\u202f": " ",
+        "\xa0": " ",
     }
 )
 
