@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -38,27 +37,27 @@ def tui(
       autocompress tui my-bert --storage postgresql://host/optuna
     """
     from autocompress.runs import RunFolder, runs_root
-    from autocompress.tui.attachment import Attachment, StorageAttachment
+    from autocompress.tui.opening import Opening
 
-    attachment: Attachment | None = None
-    if storage is not None:
-        if run is None:
-            raise UsageError("--storage needs the name of a search in it", where="RUN")
-        attachment = StorageAttachment(storage, run)
-    elif run is not None:
-        folder = RunFolder.open(run)
-        attachment = Attachment(folder.name, folder.events, folder.path)
+    if storage is not None and run is None:
+        raise UsageError("--storage needs the name of a search in it", where="RUN")
+    if storage is None and run is not None:
+        RunFolder.open(run)  # refused here, before the screen is taken
+    opening = Opening(str(runs_root()), run, storage, ascii_only=ascii_only, theme=theme)
     if once:
         from autocompress.tui.frame import print_frame
 
-        print_frame(attachment, runs_root(), size=size, ascii_only=ascii_only, theme=theme)
+        print_frame(opening, size=size)
         return
-    _require_terminal()
-    from autocompress.tui.app import AutocompressApp
-
-    AutocompressApp(attachment, root=Path(runs_root()), ascii_only=ascii_only, theme=theme).run()
+    require_terminal()
+    opening.become()
 
 
-def _require_terminal() -> None:
+def require_terminal() -> None:
+    """Refuse to draw where nobody can look.
+
+    Raises:
+        UsageError: this is no terminal.
+    """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("the terminal UI needs a terminal", remedy="Use --once for one frame, or `autocompress show`.")

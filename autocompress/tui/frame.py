@@ -15,6 +15,7 @@ from rich.console import Console
 from autocompress.errors import RunError, UsageError
 from autocompress.tui.app import AutocompressApp
 from autocompress.tui.attachment import Attachment, StorageAttachment
+from autocompress.tui.opening import Opening
 from autocompress.tui.theme import UNICODE
 
 SMALLEST_SIZE, LARGEST_SIZE = (40, 10), (500, 300)
@@ -28,15 +29,12 @@ SECONDS_TO_SETTLE = 3.0
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
-def print_frame(attachment: Attachment | None, root: Path, *, size: str, ascii_only: bool, theme: str) -> None:
+def print_frame(opening: Opening, *, size: str) -> None:
     """Print the dashboard of a run, or the list of runs without one; in colours where stdout is a terminal.
 
     Args:
-        attachment: the run; closed afterwards.
-        root: the folder of the runs.
+        opening: what to show, and how; ASCII is drawn also where stdout can write nothing else.
         size: columns and rows, as ``80x24``.
-        ascii_only: draw with ASCII characters; done anyway where stdout can write no others.
-        theme: ``dark`` or ``light``.
 
     Raises:
         UsageError: the size is none.
@@ -44,10 +42,11 @@ def print_frame(attachment: Attachment | None, root: Path, *, size: str, ascii_o
     """
     columns, rows = parse_size(size)
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    ascii_only = ascii_only or not _can_write_glyphs(sys.stdout)
+    ascii_only = opening.ascii_only or not _can_write_glyphs(sys.stdout)
+    attachment = opening.attach()
     if attachment is not None:
         _catch_up(attachment)
-    app = AutocompressApp(attachment, root=root, ascii_only=ascii_only, theme=theme)
+    app = AutocompressApp(attachment, root=Path(opening.root), ascii_only=ascii_only, theme=opening.theme)
     console = Console(file=sys.stdout, width=columns) if colours else None
     for line in asyncio.run(_settled_lines(app, (columns, rows), console)):
         sys.stdout.write(_writable(line, sys.stdout) + "\n")

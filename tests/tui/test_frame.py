@@ -12,12 +12,8 @@ from pathlib import Path
 import pytest
 
 from autocompress.errors import UsageError
-from autocompress.tui.attachment import Attachment
 from autocompress.tui.frame import parse_size, print_frame
-
-
-def attached(run: Path) -> Attachment:
-    return Attachment(run.name, run / "events.jsonl", run)
+from autocompress.tui.opening import Opening
 
 
 def framed(run: Path | None, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -51,7 +47,7 @@ def test_a_frame_has_the_size_that_was_asked_for(
     size: str, synthetic_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     columns, rows = parse_size(size)
-    print_frame(attached(synthetic_run), synthetic_run.parent, size=size, ascii_only=False, theme="dark")
+    print_frame(Opening(str(synthetic_run.parent), "synthetic"), size=size)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == rows
     assert max(map(len, lines)) <= columns
@@ -60,19 +56,18 @@ def test_a_frame_has_the_size_that_was_asked_for(
 
 
 def test_all_of_a_long_log_is_read_first(synthetic_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    attachment = attached(synthetic_run)
-    print_frame(attachment, synthetic_run.parent, size="120x40", ascii_only=False, theme="dark")
-    assert attachment.state.n_ended == 59
+    print_frame(Opening(str(synthetic_run.parent), "synthetic"), size="120x40")
+    assert "59/72" in capsys.readouterr().out
 
 
 def test_without_a_run_the_runs_are_listed(synthetic_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_frame(None, synthetic_run.parent, size="80x24", ascii_only=False, theme="light")
+    print_frame(Opening(str(synthetic_run.parent), theme="light"), size="80x24")
     assert "synthetic" in capsys.readouterr().out
 
 
 def test_ascii_is_all_ascii(synthetic_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for size in ("80x24", "120x40"):
-        print_frame(attached(synthetic_run), synthetic_run.parent, size=size, ascii_only=True, theme="dark")
+        print_frame(Opening(str(synthetic_run.parent), "synthetic", ascii_only=True), size=size)
         told = capsys.readouterr().out
         assert told.isascii(), sorted(set(re.findall(r"[^\x00-\x7f]", told)))
 

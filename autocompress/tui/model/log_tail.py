@@ -46,9 +46,11 @@ class LogTail:
             while b"\n" not in chunk and (more := stream.read(LARGEST_BATCH_BYTES)):  # one line longer than a batch
                 chunk += more
         lines: list[Line] = []
+        place = Place._make  # the quickest way there is to so many
         for line in chunk[: chunk.rfind(b"\n") + 1].splitlines(keepends=True):
-            lines.append((line, Place(self._offset, len(line))))
-            self._offset += len(line)
+            length = len(line)
+            lines.append((line, place((self._offset, length))))
+            self._offset += length
         return lines
 
     def read(self, place: Place) -> bytes:

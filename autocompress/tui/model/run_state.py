@@ -130,18 +130,25 @@ class RunState:
     def take(self, lines: Iterable[Line]) -> None:
         """Add lines of the log, in order; a torn or foreign one is passed over.
 
-        Most lines tell of stages of trials that ended since. They are not even parsed: only the running trial's count.
+        Most lines tell of stages of trials that ended since, or that the search was alive then. They are not even
+        parsed: only the running trial's stages count, and the last sign of life.
         """
+        heartbeat: bytes | None = None
         for line, place in lines:
             head = line[:100]
             if b'"kind":"stage_' in head:
                 self._stage_lines.append(line)
                 continue
-            if b'"kind":"heartbeat"' not in head:
-                self._stage_lines.clear() if b'"kind":"trial_' in head else self._take_stages()
+            if b'"kind":"heartbeat"' in head:
+                heartbeat = line
+                continue
+            heartbeat = None
+            self._stage_lines.clear() if b'"kind":"trial_' in head else self._take_stages()
             event = parsed(line)
             if event is not None:
                 self._apply(event, place)
+        if heartbeat is not None and (event := parsed(heartbeat)) is not None:
+            self._apply(event, None)
         self._take_stages()
 
     def _take_stages(self) -> None:

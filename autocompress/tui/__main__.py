@@ -1,0 +1,41 @@
+"""The terminal UI as a process of its own: ``python -m autocompress.tui OPENING``, an `Opening` as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from autocompress.errors import AutocompressError, Interrupted
+from autocompress.tui.app import AutocompressApp
+from autocompress.tui.opening import Opening
+
+
+def main() -> int:
+    """Run the UI; gives the exit code of the command."""
+    opening = Opening(**json.loads(sys.argv[1]))
+    try:
+        attachment = opening.attach()
+    except AutocompressError as problem:
+        if os.environ.get("AUTOCOMPRESS_DEBUG"):
+            raise
+        sys.stderr.write(f"error: {problem}\n")
+        return problem.exit_code
+    app = AutocompressApp(attachment, root=Path(opening.root), ascii_only=opening.ascii_only, theme=opening.theme)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        """End as by `q`, so that the terminal is given back as it was."""
+        del number, frame
+        app.exit(return_code=Interrupted.exit_code)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGHUP, leave)
+    app.run()
+    return app.return_code or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
