@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -20,6 +21,8 @@ from autocompress.tui.screens.run_screen import RunScreen
 from autocompress.tui.screens.runs import RunsScreen
 from autocompress.tui.theme import ASCII, THEMES, UNICODE, Glyphs
 
+INTERNAL = 3
+"""The exit code of what was not foreseen."""
 POLLS_PER_SECOND = 5
 POLLS_PER_SECOND_OVER_SSH = 2
 SECONDS_BETWEEN_CLOCKS = 1.0
@@ -103,6 +106,17 @@ class AutocompressApp(App[None]):
         """Close what was opened."""
         if self.attachment is not None:
             self.attachment.close()
+
+    def _fatal_error(self) -> None:
+        """End as the command line does, once the terminal is given back: in a sentence, with a traceback on demand."""
+        if os.environ.get("AUTOCOMPRESS_DEBUG"):
+            super()._fatal_error()
+            return
+        self._return_code = INTERNAL
+        error = self._exception
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        remedy = f"({type(error).__name__}; run with --debug for the traceback)"
+        self.panic(Text.assemble(("error: ", "bold red"), f"{told} {remedy}"))
 
     def _poll(self) -> None:
         attachment, screen = self.attachment, self.screen
