@@ -108,7 +108,7 @@ def test_headroom_says_how_much_of_a_limit_is_left_and_where_the_interval_leaves
     limits = {name: parse_bound(name, text) for name, text in written.items()}
     size, latency, drop, ram = headrooms(limits, measured, original)
     assert (size.verdict, size.in_words, size.used_interval) == ("kept", "50 % left", None)
-    assert (latency.verdict, latency.in_words) == ("unsure", "20 % left, interval on both sides")
+    assert (latency.verdict, latency.in_words) == ("unsure", "20 % left, unsure")
     assert (drop.verdict, drop.in_words) == ("broken", "over by 100 %")
     assert (ram.verdict, ram.used) == ("not measured", None)
 
@@ -124,5 +124,5 @@ def test_what_was_not_measured_is_a_dash_and_what_was_has_its_interval() -> None
             Metric("accuracy", True, True),
         )
     }
-    assert (rows["speed, original 1"].text, rows["speed, original 1"].interval) == ("~2.50×", "[1.90, 2.60]")
+    assert (rows["speed vs original"].text, rows["speed vs original"].interval) == ("~2.50×", "[1.90, 2.60]")
     assert (rows["accuracy change"].text, rows["accuracy change"].interval) == ("−2.0 pp", "[−2.5, +1.0]")

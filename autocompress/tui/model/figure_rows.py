@@ -21,7 +21,7 @@ class FigureRow:
         name: what it is, with its unit.
         text: the figure; a dash where it was not measured.
         interval: what covers it, in the figure's own unit; empty without one.
-        limit: the limit that is about it, if one can be.
+        limit: the limit that is about it, if one can be; ``is_relative`` where it must be a relative one.
         ranked_by: what decides whether it is better than another trial's; None where nothing tells its error.
         smaller_is_better: which way it is better.
     """
@@ -30,6 +30,7 @@ class FigureRow:
     text: str
     interval: str = ""
     limit: str | None = None
+    is_relative: bool = False
     ranked_by: Interval | None = None
     smaller_is_better: bool = True
 
@@ -46,31 +47,34 @@ def figure_rows(trial: Trial, quality: Metric | None) -> list[FigureRow]:
     unit = " pp" if points else ""
     change, relative = gained(trial.drop), gained(trial.relative_drop)
     return [
-        FigureRow("size MB", megabytes(trial.size_bytes), "", "size", exact(trial.size_bytes)),
-        FigureRow("size, original 1", ratio(trial.size_ratio), "", "size", exact(trial.size_bytes)),
+        FigureRow("size MB", megabytes(trial.size_bytes), "", "size", False, exact(trial.size_bytes)),
+        FigureRow("size vs original", ratio(trial.size_ratio), "", "size", True, exact(trial.size_bytes)),
         FigureRow("latency p50 ms", _contended(milliseconds(trial.p50_ms), trial), "", "latency"),
         FigureRow("latency p95 ms", _contended(milliseconds(trial.p95_ms), trial)),
         FigureRow(
-            "speed, original 1",
+            "speed vs original",
             _contended(ratio(trial.speedup.value if trial.speedup else None), trial),
             _brackets(trial.speedup, significant),
             "latency",
+            True,
             trial.speedup,
             smaller_is_better=False,
         ),
-        FigureRow(name, metric(trial.quality, is_rate=points), "", "quality_drop"),
+        FigureRow(name, metric(trial.quality, is_rate=points)),
         FigureRow(
             f"{name} change",
             NOT_MEASURED if change is None else f"{signed(change.value, points=points)}{unit}",
             _brackets(change, lambda value: signed(value, points=points)),
             "quality_drop",
+            False,
             trial.drop,
         ),
         FigureRow(
-            "of the original's",
+            "relative change",
             NOT_MEASURED if relative is None else share_text(relative.value),
             _brackets(relative, lambda value: share_text(value, unit="")),
             "quality_drop",
+            True,
             trial.relative_drop,
         ),
         FigureRow("RAM MB", megabytes(trial.ram_bytes), "", "ram"),

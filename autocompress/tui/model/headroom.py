@@ -56,7 +56,7 @@ class Headroom:
 
     @property
     def in_words(self) -> str:
-        """``46 % left``, ``over by 12 %``, and whether the interval is on both sides of the limit."""
+        """``46 % left``, ``over by 12 %``, and whether the interval leaves it open."""
         used = self.used
         if used is None or self.verdict == "not measured":
             return "not measured, so it counts as broken"
@@ -67,7 +67,7 @@ class Headroom:
             words = f"{left * 100:.1f} % left" if left > 0 else f"over by {-left * 100:.1f} %"
         else:
             words = f"{left * 100:.0f} % left" if left > 0 else f"over by {-left * 100:.0f} %"
-        return f"{words}, interval on both sides" if self.verdict == "unsure" else words
+        return f"{words}, unsure" if self.verdict == "unsure" else words
 
 
 def headrooms(constraints: Mapping[str, Bound], trial: Trial, original: Trial | None) -> list[Headroom]:
