@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.append(str(Path(__file__).parents[1] / "e2e"))  # command_line.py, for tests over searches
 
 
 @pytest.fixture(scope="session")
