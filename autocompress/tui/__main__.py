@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -9,13 +10,22 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from autocompress.errors import AutocompressError, Interrupted
-from autocompress.tui.app import AutocompressApp
-from autocompress.tui.opening import Opening
-
 
 def main() -> int:
     """Run the UI; gives the exit code of the command."""
+    # Next to nothing of what starting makes is garbage, and looking for it would take a tenth of the time.
+    gc.disable()
+    from autocompress.errors import AutocompressError, Interrupted
+    from autocompress.tui.app import AutocompressApp
+    from autocompress.tui.opening import Opening
+
+    class Started(AutocompressApp):
+        """Looks for garbage from the first picture on, and only among what came since."""
+
+        def on_ready(self) -> None:
+            gc.freeze()
+            gc.enable()
+
     opening = Opening(**json.loads(sys.argv[1]))
     try:
         attachment = opening.attach()
@@ -24,7 +34,7 @@ def main() -> int:
             raise
         sys.stderr.write(f"error: {problem}\n")
         return problem.exit_code
-    app = AutocompressApp(attachment, root=Path(opening.root), ascii_only=opening.ascii_only, theme=opening.theme)
+    app = Started(attachment, root=Path(opening.root), ascii_only=opening.ascii_only, theme=opening.theme)
 
     def leave(number: int, frame: FrameType | None) -> None:
         """End as by `q`, so that the terminal is given back as it was."""
