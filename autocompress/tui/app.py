@@ -71,6 +71,7 @@ class AutocompressApp(App[None]):
             self.register_theme(each)
         self.theme = f"autocompress-{theme}"
         self.attachment = attachment
+        self.opened_with_run = attachment is not None  # leaving that run leaves the app
         self.view = View()
         self.root = root
         self.glyphs: Glyphs = ASCII if ascii_only else UNICODE
@@ -90,7 +91,7 @@ class AutocompressApp(App[None]):
     def open_run(self, attachment: Attachment) -> None:
         """Attach to a run and show its dashboard."""
         self.detach()
-        self.attachment, self.view = attachment, View()
+        self.attachment, self.view, self.opened_with_run = attachment, View(), False
         attachment.poll(SECONDS_TO_CATCH_UP)
         self.push_screen(DashboardScreen())
 

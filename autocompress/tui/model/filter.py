@@ -39,9 +39,22 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 _SAME = {"≥": ">=", "≤": "<=", "==": "="}
 _FIGURES = {
-    **{"q": "quality", "quality": "quality", "drop": "drop", "size": "size", "mb": "size"},
-    **{"ms": "latency", "latency": "latency", "p50": "latency", "p95": "p95", "speed": "speed", "speedup": "speed"},
-    **{"ram": "ram", "vram": "vram", "n": "number", "trial": "number", "seconds": "seconds"},
+    "q": "quality",
+    "quality": "quality",
+    "drop": "drop",
+    "size": "size",
+    "mb": "size",
+    "ms": "latency",
+    "latency": "latency",
+    "p50": "latency",
+    "p95": "p95",
+    "speed": "speed",
+    "speedup": "speed",
+    "ram": "ram",
+    "vram": "vram",
+    "n": "number",
+    "trial": "number",
+    "seconds": "seconds",
 }
 _BYTES: dict[str, Callable[[Trial], float | None]] = {
     "size": lambda trial: trial.size_bytes,
@@ -101,11 +114,11 @@ def _term(word: str) -> Term:
 
 
 _NAMED: dict[str, Term] = {
-    "ok": lambda trial, context: trial.is_feasible and trial.is_measured,
+    "ok": lambda trial, _: trial.is_feasible and trial.is_measured,
     "front": lambda trial, context: trial.number in context.front,
     "marked": lambda trial, context: trial.number in context.marks,
-    "noted": lambda trial, context: bool(trial.notes),
-    "contended": lambda trial, context: trial.contended,
+    "noted": lambda trial, _: bool(trial.notes),
+    "contended": lambda trial, _: trial.contended,
 }
 
 
@@ -113,12 +126,12 @@ def _numbered(word: str) -> Term:
     if not word[1:].isdigit():
         raise FilterMistake(f"“{word}” is no trial; write #12")
     number = int(word[1:])
-    return lambda trial, context: trial.number == number
+    return lambda trial, _: trial.number == number
 
 
 def _words(word: str) -> Term:
     sought = word.lower().replace("_", " ")
-    return lambda trial, context: sought in searched_text(trial)
+    return lambda trial, _: sought in searched_text(trial)
 
 
 def searched_text(trial: Trial) -> str:
@@ -153,13 +166,13 @@ def _reader(figure: str, unit: str, word: str) -> Reader:
     """What gives the figure in the unit that was written."""
     if figure in _BYTES:
         if unit == "x" and figure == "size":
-            return lambda trial, context: trial.size_ratio
+            return lambda trial, _: trial.size_ratio
         if unit and unit not in BYTE_UNITS:
             raise FilterMistake(f"“{word}” has a unit that sizes don't have; write 10, 10MB, 1GB or, for size, 0.3x")
         scale, number_of = BYTE_UNITS[unit or "mb"], _BYTES[figure]
-        return lambda trial, context: None if (own := number_of(trial)) is None else own / scale
+        return lambda trial, _: None if (own := number_of(trial)) is None else own / scale
     if figure == "drop" and unit == "%":
-        return lambda trial, context: None if trial.relative_drop is None else trial.relative_drop.value * 100
+        return lambda trial, _: None if trial.relative_drop is None else trial.relative_drop.value * 100
     reader, units = _READERS[figure]
     if unit not in units:
         allowed = " or ".join(each or "no unit" for each in units)
@@ -175,9 +188,9 @@ def _shown(value: float | None, context: FilterContext) -> float | None:
 _READERS: dict[str, tuple[Reader, tuple[str, ...]]] = {
     "quality": (lambda trial, context: _shown(trial.quality, context), ("", "%")),
     "drop": (lambda trial, context: _shown(trial.drop.value, context) if trial.drop else None, ("", "pp")),
-    "latency": (lambda trial, context: trial.p50_ms, ("", "ms")),
-    "p95": (lambda trial, context: trial.p95_ms, ("", "ms")),
-    "speed": (lambda trial, context: trial.speedup.value if trial.speedup else None, ("", "x")),
-    "number": (lambda trial, context: float(trial.number), ("",)),
-    "seconds": (lambda trial, context: trial.wall_seconds, ("", "s")),
+    "latency": (lambda trial, _: trial.p50_ms, ("", "ms")),
+    "p95": (lambda trial, _: trial.p95_ms, ("", "ms")),
+    "speed": (lambda trial, _: trial.speedup.value if trial.speedup else None, ("", "x")),
+    "number": (lambda trial, _: float(trial.number), ("",)),
+    "seconds": (lambda trial, _: trial.wall_seconds, ("", "s")),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from autocompress.tui.model.trial import Trial
 
@@ -32,9 +33,13 @@ def in_order(trials: Iterable[Trial], by: str, *, descending: bool) -> list[Tria
         rows = sorted(trials, key=lambda trial: trial.number)
         return rows[::-1] if descending else rows
     figure = FIGURES[by]
-    known, unknown = [], []
+    known: list[tuple[Any, Trial]] = []  # all figures are numbers, or all texts
+    unknown: list[Trial] = []
     for trial in trials:
         value = figure(trial)
-        (unknown if value is None or value != value else known).append((value, trial))
-    known.sort(key=lambda pair: pair[0], reverse=descending)  # type: ignore[arg-type, return-value]  # of one type
-    return [trial for _, trial in (*known, *unknown)]
+        if value is None or value != value:
+            unknown.append(trial)
+        else:
+            known.append((value, trial))
+    known.sort(key=lambda pair: pair[0], reverse=descending)
+    return [*(trial for _, trial in known), *unknown]

@@ -107,7 +107,7 @@ class View:
         if not self.filter.terms:
             return trials
         is_rate = state.metric.is_rate if state.metric else True
-        context = FilterContext(state.front, self.marks, is_rate)
+        context = FilterContext(state.front.numbers, self.marks, is_rate)
         return [trial for trial in trials if self.filter.holds(trial, context)]
 
     def place(self, state: RunState, number: int | None) -> int | None:

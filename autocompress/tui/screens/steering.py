@@ -1,0 +1,162 @@
+"""Asking a running search for something, and hearing its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autocompress.tui.model.run_state import PAUSED, STOPPING, Said
+from autocompress.tui.model.trial import Trial
+from autocompress.tui.screens.confirm import ConfirmScreen
+from autocompress.tui.screens.prompt import PromptScreen
+from autocompress.tui.screens.run_screen import RunScreen
+
+MOST_NEW_TRIALS = 100_000
+
+
+class Steering(RunScreen):
+    """What screens over a run can ask of its search; `tell` shows what became of it."""
+
+    def tell(self, text: str, *, accepted: bool | None = None) -> None:
+        """Show a sentence.
+
+        Args:
+            text: what to say.
+            accepted: whether something was done as asked; None where nothing was asked.
+        """
+        self.notify(self.glyphs.plain(text), severity="error" if accepted is False else "information")
+
+    @property
+    def why_not_steered(self) -> str | None:
+        """Why nobody would read a request; None where a search would."""
+        attachment = self.attachment
+        if attachment.can_be_steered:
+            return None
+        if self.state.ending is not None:
+            return "the search has ended: there is nothing left to steer"
+        if attachment.folder is None:
+            return "this run lies in a shared storage: it can be watched from here, but not steered"
+        return "no search works in this run now: nobody would read it"
+
+    def ask(self, action: str, told: str, **details: Any) -> None:
+        """Ask the search for something.
+
+        Args:
+            action: one of `autocompress.control.ACTIONS`.
+            told: what is asked, in words.
+            details: what the action needs.
+        """
+        why_not = self.why_not_steered
+        if why_not is not None:
+            self.tell(why_not, accepted=False)
+            return
+        try:
+            self.attachment.ask(action, **details)
+        except OSError as error:
+            self.tell(f"the request could not be written: {error}", accepted=False)
+            return
+        self.tell(f"asked: {told}")
+
+    def answer_text(self, said: Said) -> str:
+        """A note, or an answer, as one line."""
+        return " ".join(said.text.split())
+
+    # What is asked for ----------------------------------------------------------------------------------------------
+
+    def ask_for_pause(self) -> None:
+        """Pause, or go on."""
+        if self.state.activity == PAUSED:
+            self.ask("resume", "go on")
+        else:
+            self.ask("pause", "pause after this trial")
+
+    def ask_for_stop(self) -> None:
+        """Stop after the running trial, once that was confirmed."""
+        why_not = self.why_not_steered
+        if why_not is not None:
+            self.tell(why_not, accepted=False)
+            return
+        if self.state.activity == STOPPING:
+            self.tell("the search is stopping already", accepted=False)
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.ask("stop", "stop after this trial")
+
+        question = (
+            "Stop the search after this trial?\n\nWhat it found is kept, and it can be resumed later. "
+            "To leave it running and only close this screen, answer no and press q."
+        )
+        self.app.push_screen(ConfirmScreen(question, yes="Stop it", no="No"), answered)
+
+    def ask_to_cancel(self) -> None:
+        """Cancel the running trial, once that was confirmed."""
+        running, why_not = self.state.running, self.why_not_steered
+        if why_not is not None or running is None:
+            self.tell(why_not or "no trial runs now", accepted=False)
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.ask("cancel_trial", f"cancel trial #{running.number}", number=running.number)
+
+        question = (
+            f"Cancel trial #{running.number}?\n\n{self.glyphs.plain(running.label)}\nThe search goes on with the next."
+        )
+        self.app.push_screen(ConfirmScreen(question, yes="Cancel it", no="No"), answered)
+
+    def ask_for_trials(self) -> None:
+        """Ask for more trials, so many as is typed."""
+        why_not = self.why_not_steered
+        if why_not is not None:
+            self.tell(why_not, accepted=False)
+            return
+
+        def answered(text: str | None) -> None:
+            if text is not None:
+                self.ask("add_trials", f"{int(text)} more trials", trials=int(text))
+
+        per_trial = self.state.seconds_per_trial
+        hint = f"one takes about {per_trial:.0f} s" if per_trial else ""
+        self.app.push_screen(PromptScreen("How many more trials?", "50", number_mistake, hint=hint), answered)
+
+    def ask_for_note(self, trial: Trial | None) -> None:
+        """Write something about a trial."""
+        why_not = self.why_not_steered
+        if why_not is not None or trial is None:
+            self.tell(why_not or "there is no trial to write about", accepted=False)
+            return
+
+        def answered(text: str | None) -> None:
+            if text:
+                self.ask("note", f"note on #{trial.number}", number=trial.number, text=text.strip())
+
+        self.app.push_screen(PromptScreen(f"A note on #{trial.number}", "", note_mistake), answered)
+
+    def ask_to_try(self, trial: Trial | None) -> None:
+        """Edit a recipe and ask for it to be tried next."""
+        why_not = self.why_not_steered
+        recipe = self.attachment.record(trial).get("recipe") if trial is not None else None
+        if why_not is not None or recipe is None:
+            self.tell(why_not or "there is no recipe to begin with", accepted=False)
+            return
+        from autocompress.tui.screens.recipe_editor import RecipeEditor
+
+        def answered(edited: dict[str, Any] | None) -> None:
+            if edited is not None:
+                self.ask("try_recipe", "try this recipe next", recipe=edited)
+
+        assert trial is not None
+        self.app.push_screen(RecipeEditor(recipe, f"Edit the recipe of #{trial.number}"), answered)
+
+
+def number_mistake(text: str) -> str | None:
+    """Why a text is no number of trials."""
+    if not text.strip().isdigit() or not 0 < int(text) <= MOST_NEW_TRIALS:
+        return f"a whole number from 1 to {MOST_NEW_TRIALS}"
+    return None
+
+
+def note_mistake(text: str) -> str | None:
+    """Why a text is no note."""
+    return None if text.strip() else "a note has at least a word"
