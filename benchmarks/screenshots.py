@@ -1,0 +1,122 @@
+"""Pictures of the terminal UI over the recorded real run, for the documents: SVG, and PNG where rsvg-convert is there.
+
+Run: python benchmarks/screenshots.py docs/screenshots
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from autocompress.tui.app import AutocompressApp
+from autocompress.tui.replay import ReplayAttachment
+
+ZOOM = 1.25
+SECONDS_TO_SETTLE = 0.6
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture.
+
+    Attributes:
+        name: of the file.
+        keys: to press first, after the dashboard is drawn; numbers are seconds to wait.
+        at: how much of the run has been played.
+    """
+
+    name: str
+    size: tuple[int, int]
+    keys: tuple[str | float, ...] = ()
+    at: float = 0.8
+    theme: str = "dark"
+    ascii_only: bool = False
+
+
+SHOTS = (
+    Shot("dashboard-120x40", (120, 40)),
+    Shot("dashboard-80x24", (80, 24)),
+    Shot("dashboard-light-120x40", (120, 40), theme="light"),
+    Shot("dashboard-ascii-80x24", (80, 24), ascii_only=True),
+    Shot("dashboard-200x60", (200, 60)),
+    Shot("trial-120x40", (120, 40), ("b", "enter"), at=1.0),
+    Shot("trial-80x24", (80, 24), ("b", "enter"), at=1.0),
+    Shot("compare-120x40", (120, 40), ("b", "space", "k", "space", "k", "space", "c"), at=1.0),
+    Shot("compare-80x24", (80, 24), ("b", "space", "k", "space", "c"), at=1.0),
+    Shot("what-if-120x40", (120, 40), ("w", "right", "right"), at=1.0),
+    Shot("what-if-80x24", (80, 24), ("w", "right", "right"), at=1.0),
+    Shot("help-120x40", (120, 40), ("question_mark",)),
+)
+
+
+class Stopped:
+    """A clock that stands at a share of the recording."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """The moment."""
+        return self.seconds
+
+
+async def taken(shot: Shot, path: Path) -> None:
+    """Draw one picture."""
+    clock = Stopped()
+    attachment = ReplayAttachment(1.0, clock=clock)
+    clock.seconds = attachment.seconds * shot.at
+    await pictured(
+        shot, path, lambda root: AutocompressApp(attachment, root=root, ascii_only=shot.ascii_only, theme=shot.theme)
+    )
+
+
+async def pictured(shot: Shot, path: Path, opened: Callable[[Path], AutocompressApp]) -> None:
+    """Press the keys, and keep what is seen then."""
+    with tempfile.TemporaryDirectory() as root:
+        app = opened(Path(root))
+        async with app.run_test(size=shot.size) as pilot:
+            await pilot.pause(SECONDS_TO_SETTLE)
+            await pressed(pilot, shot.keys)
+            path.write_text(app.export_screenshot(title="autocompress"), encoding="utf-8")
+
+
+async def pressed(pilot: Pilot[None], keys: tuple[str | float, ...]) -> None:
+    """Press keys as a person does, one after the other."""
+    for key in keys:
+        if isinstance(key, str):
+            await pilot.press(key)
+            await pilot.pause(0.15)
+        else:
+            await pilot.pause(key)
+    await pilot.pause(SECONDS_TO_SETTLE)
+
+
+def main() -> int:
+    """Draw all pictures, or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", help="names of pictures, separated by commas")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    converter = shutil.which("rsvg-convert")
+    for shot in SHOTS:
+        if options.only and shot.name not in options.only.split(","):
+            continue
+        picture = options.folder / f"{shot.name}.svg"
+        asyncio.run(taken(shot, picture))
+        if converter is not None:
+            subprocess.run([converter, "-z", str(ZOOM), picture, "-o", picture.with_suffix(".png")], check=True)
+        print(picture)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
