@@ -54,6 +54,15 @@ class SearchSpace:
         """Why the recipe cannot be done on this model, or None. Nothing is computed."""
         return recipe_refusal(recipe, self.formats, self.facts, self.device)
 
+    def why_not(self, kind: type[Step]) -> str | None:
+        """Why no recipe can hold this method here, or None."""
+        if kind.tag not in self.methods:
+            return kind().refuses(self.facts) or "every way to do it is refused for this model"
+        if any(self._fits(kind.tag, (), name) for name in self.formats):
+            return None
+        reasons = (format_.refuses((kind(),), self.facts, self.device) for format_ in self.formats.values())
+        return next((reason for reason in reasons if reason), "no format here can hold it")
+
     def propose(self, trial: Suggests) -> Recipe:
         """A valid recipe from a sampler's suggestions.
 

@@ -228,11 +228,11 @@ class SearchSpec(Frozen):
             local = (folder / path).resolve()
             return str(local) if local.exists() or path.startswith((".", "/")) else path
 
-        model = self.model.model_copy(
-            update={"path": resolve(self.model.path), "task_file": resolve(self.model.task_file)}
-        )
-        sources = ("path", "training", "calibration", "search", "holdout")
-        data = self.data and self.data.model_copy(
-            update={source: resolve(getattr(self.data, source)) for source in sources}
-        )
-        return self.model_copy(update={"model": model, "data": data})
+        model, data = self.model, self.data
+        local = {name: resolve(getattr(model, name)) for name in ("path", "task_file") if getattr(model, name)}
+        model = model.model_copy(update=local)
+        if data is not None:
+            sources = ("path", "training", "calibration", "search", "holdout")
+            local = {source: resolve(getattr(data, source)) for source in sources if getattr(data, source)}
+            data = data.model_copy(update=local)
+        return self.model_copy(update={"model": model, **({"data": data} if data is not None else {})})

@@ -19,6 +19,12 @@ def print_json(plain: Any) -> None:
     sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def print_json_line(plain: Any) -> None:
+    """One line of JSON on stdout, at once: for programs that follow along."""
+    sys.stdout.write(json.dumps(plain, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
 def print_text(text: str) -> None:
     """Text on stdout as it is."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")

@@ -89,7 +89,7 @@ def best(run: RunArgument, json: opt.JsonOption = False) -> None:
 @app.command()
 def export(
     run: RunArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The recipe file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The recipe file to write; - for stdout.")],
     trial: Annotated[int | None, typer.Option(help="The best one when not given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
@@ -100,9 +100,11 @@ def export(
       autocompress export my-bert -o recipe.yaml
 
       autocompress export my-bert --trial 7 -o smaller.yaml
+
+      autocompress export my-bert --trial 7 -o -
     """
     from autocompress.cli.result import best_number, recipe_of
-    from autocompress.recipe_yaml import write_recipe
+    from autocompress.recipe_yaml import recipe_yaml, write_recipe
     from autocompress.search.session import view_run
 
     view = view_run(run)
@@ -110,7 +112,11 @@ def export(
     if number is None:
         remedy = f"Choose one with --trial; `autocompress show {run}` lists them."
         raise RunError("nothing in this run is feasible, so there is no best trial", where=run, remedy=remedy)
+    document = recipe_of(view, view.study.record(number))
+    if str(output) == "-":
+        console.print_text(recipe_yaml(document))
+        return
     if output.exists() and not force:
         raise UsageError("exists", where=str(output), remedy="Add --force to overwrite it.")
-    write_recipe(recipe_of(view, view.study.record(number)), output)
+    write_recipe(document, output)
     console.print_text(f"{output}: trial {number} of {view.folder.name}")

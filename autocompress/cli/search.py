@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -53,6 +53,7 @@ def search(
     holdout: opt.HoldoutOption = None,
     trust_remote_code: opt.TrustOption = False,
     allow_pickle: opt.PickleOption = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check, and print the search as YAML.")] = False,
     json: opt.JsonOption = False,
 ) -> None:
     """Search for the best way to shrink a model, and write the recipe.
@@ -66,6 +67,8 @@ def search(
       autocompress search --model whisper/ --data corpus/ --max-quality-drop 1% --max-size 0.3x --prefer latency
 
       autocompress search recipes/minilm-sst2.yaml --timeout 10m --json
+
+      autocompress search search.yaml --check
     """
     given = opt.read_spec_file(spec)
     merged = opt.merged_spec(
@@ -110,7 +113,21 @@ def search(
             },
         },
     )
-    _search_and_show(merged, as_json=json)
+    if check:
+        _check_and_print(merged)
+    else:
+        _search_and_show(merged, as_json=json)
+
+
+def _check_and_print(spec: SearchSpec) -> None:
+    from autocompress.cli import console
+    from autocompress.search.preflight import check
+    from autocompress.spec_file import spec_yaml
+
+    checked = check(spec)
+    for name, why in checked.unavailable.items():
+        console.say(f"note: format {name} is left out: {why}")
+    console.print_text(spec_yaml(spec))
 
 
 @app.command()
@@ -184,14 +201,31 @@ def baseline(
 def demo(
     trials: Annotated[int, typer.Option(min=1, help="Recipes to try, the original included.")] = 14,
     name: opt.NameOption = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Only train the model; tell where it is as lines of JSON.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Only play a recorded run back in the terminal UI; loads no torch.")
+    ] = False,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Of --replay, in multiples of the recorded time; half a minute for all without."),
+    ] = None,
     json: opt.JsonOption = False,
 ) -> None:
     """Search over a built-in problem: a small vision transformer on handwritten digits, trained on the first call.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       autocompress demo
+
+      autocompress demo --replay
     """
+    if replay:
+        _play_demo(speed)
+    if prepare:
+        _prepare_demo()
+        return
     from autocompress.cli.display import counted_progress
     from autocompress.demo.problem import demo_spec, prepare_demo
     from autocompress.runs import fresh_name
@@ -201,6 +235,29 @@ def demo(
         spec = demo_spec(*prepare_demo(cache_root() / "demo", progress))
     budget = spec.budget.model_copy(update={"trials": trials})
     _search_and_show(spec.model_copy(update={"budget": budget, "name": name or fresh_name("demo")}), as_json=json)
+
+
+def _play_demo(speed: float | None) -> NoReturn:
+    from autocompress.cli.tui import require_terminal
+    from autocompress.runs import runs_root
+    from autocompress.tui.opening import Opening
+
+    require_terminal()
+    Opening(str(runs_root()), is_recording=True, speed=speed).become()
+
+
+def _prepare_demo() -> None:
+    """A line ``step`` for each epoch where the model is trained now, then a line ``demo``."""
+    from autocompress.cli import console
+    from autocompress.demo.problem import demo_spec, prepare_demo
+    from autocompress.stage_cache import cache_root
+
+    def tell(done: int, total: int) -> None:
+        console.print_json_line({"kind": "step", "text": "training the demo's model", "done": done, "total": total})
+
+    model, data = prepare_demo(cache_root() / "demo", tell)
+    spec = demo_spec(model, data).model_dump(mode="json", exclude_unset=True)
+    console.print_json_line({"kind": "demo", "model": str(model), "data": str(data), "spec": spec})
 
 
 def _search_and_show(spec: SearchSpec, *, as_json: bool) -> None:

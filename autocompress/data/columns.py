@@ -34,7 +34,7 @@ def assign_roles(table: Rows, roles: Sequence[Role], given: Mapping[str, str]) -
             where=f"data.columns.{unknown}",
             remedy=f"Its roles: {', '.join(role.name for role in roles)}.",
         )
-    chosen = {role.name: table.columns[_column_of(role, table, given)] for role in roles}
+    chosen = {role: table.columns[name] for role, name in column_names(table, roles, given).items()}
     lengths = {role: len(column) for role, column in chosen.items()}
     if not all(lengths.values()):
         raise DataError("there are no rows", where=table.source)
@@ -44,6 +44,15 @@ def assign_roles(table: Rows, roles: Sequence[Role], given: Mapping[str, str]) -
     for role, column in chosen.items():
         _refuse_empty_cells(role, column, table.source)
     return Rows(table.source, {role: _with_paths(role, column, table.source) for role, column in chosen.items()})
+
+
+def column_names(table: Rows, roles: Sequence[Role], given: Mapping[str, str]) -> dict[str, str]:
+    """Role to the name of its column, see `assign_roles`.
+
+    Raises:
+        DataError: there is no such column, or there are several.
+    """
+    return {role.name: _column_of(role, table, given) for role in roles}
 
 
 def _column_of(role: Role, table: Rows, given: Mapping[str, str]) -> str:

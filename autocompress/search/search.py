@@ -46,9 +46,9 @@ from autocompress.limits import UNMEASURED_VIOLATION
 from autocompress.objectives import LARGEST_FINALISTS, original_among, pareto_front, ranking, violations
 from autocompress.outcome import Outcome
 from autocompress.recipe import Recipe
-from autocompress.recipe_words import step_in_words, step_label
 from autocompress.records import Status, TrialRecord
 from autocompress.runs import RunFolder
+from autocompress.search import telling
 from autocompress.search.bench import as_error
 from autocompress.search.finals import Finals
 from autocompress.search.launcher import SECONDS_BETWEEN_HEARTBEATS, SECONDS_BETWEEN_LOOKS, Launcher
@@ -58,7 +58,6 @@ from autocompress.search.steering import Steering
 from autocompress.search.study import Study
 from autocompress.space import SearchSpace
 from autocompress.spec import SearchSpec
-from autocompress.stages import expected_stages
 
 
 class Search:
@@ -117,16 +116,7 @@ class Search:
         records = tuple(self.study.records())
         self._emit(
             RunStarted,
-            name=self.run.name,
-            model=self.spec.model.path,
-            trials=trials,
-            timeout_seconds=self.spec.budget.timeout,
-            constraints=self.spec.constraints,
-            prefer=self.spec.prefer,
-            device=self.spec.device,
-            threads=self.spec.threads,
-            methods=tuple(self.checked.methods),
-            formats=tuple(self.checked.formats),
+            **telling.run_started(self.run.name, self.spec, self.checked.methods, self.checked.formats, trials),
             records=records,
         )
         self._complete_log(records)
@@ -136,16 +126,7 @@ class Search:
             self._emit(Note, text=f"methods that train are left out (--train): {', '.join(self.checked.left_out)}")
         prepared = self._prepare()
         check_limits(self.spec, prepared.metric, is_rate=prepared.metric_is_rate)
-        self._emit(
-            ModelRead,
-            task=prepared.facts.task,
-            architecture=prepared.facts.architecture,
-            n_parameters=prepared.facts.n_parameters,
-            metric=prepared.metric,
-            metric_is_rate=prepared.metric_is_rate,
-            higher_is_better=prepared.higher_is_better,
-            n_samples=prepared.n_samples,
-        )
+        self._emit(ModelRead, **telling.model_read(prepared))
         space = SearchSpace(
             self.checked.methods, self.checked.formats, prepared.facts, self.spec.device, self.spec.seed
         )
@@ -159,15 +140,7 @@ class Search:
         else:
             outcome = self._conclude(prepared, original, reason)
         self.steering.poll()
-        certificate = outcome.certificate
-        self._emit(
-            RunFinished,
-            reason=reason,
-            best=outcome.best,
-            certified=certificate.certified if certificate else None,
-            certificate=certificate.sentence if certificate else None,
-            finalists=tuple(finalist.number for finalist in outcome.finalists),
-        )
+        self._emit(RunFinished, **telling.run_finished(outcome, reason))
         return outcome
 
     def _complete_log(self, records: Sequence[TrialRecord]) -> None:
@@ -175,7 +148,7 @@ class Search:
         told = finished_trials(self._log.path) if records else frozenset()
         for record in records:
             if record.number not in told:
-                self._log.append(TrialFinished, **_told(record))
+                self._log.append(TrialFinished, **telling.trial_finished(record))
 
     # The original ---------------------------------------------------------------------------------------------------
 
@@ -269,15 +242,7 @@ class Search:
         """Run one trial and enter its end, whatever that is."""
         record = self.study.start(recipe, origin, space if space.contains(recipe) else None)
         number = record.number
-        self._emit(
-            TrialStarted,
-            number=number,
-            recipe=str(recipe),
-            origin=origin,
-            format=recipe.format,
-            stages=expected_stages(recipe),
-            **_in_words(recipe),
-        )
+        self._emit(TrialStarted, **telling.trial_started(record))
         started = time.monotonic()
         artifact = self.run.artifact(number).absolute()
         build = self._build_job(recipe, prepared, artifact)
@@ -311,7 +276,7 @@ class Search:
             limits = dict.fromkeys(_limit_names(self.spec), UNMEASURED_VIOLATION)
             shutil.rmtree(self.run.artifact(record.number), ignore_errors=True)
         self.study.finish(record, original, limits)
-        self._emit(TrialFinished, **_told(record))
+        self._emit(TrialFinished, **telling.trial_finished(record))
         return record
 
     def _ask(self, job: Job, number: int, log_name: str = "log.txt") -> Answer:
@@ -385,14 +350,6 @@ class Search:
 def _limit_names(spec: SearchSpec) -> list[str]:
     constraints = spec.constraints
     return [name for name in type(constraints).model_fields if getattr(constraints, name) is not None]
-
-
-def _told(record: TrialRecord) -> dict[str, Any]:
-    return {"record": record.slim(), **_in_words(record.recipe)}
-
-
-def _in_words(recipe: Recipe) -> dict[str, tuple[str, ...]]:
-    return {"labels": tuple(map(step_label, recipe.steps)), "words": tuple(map(step_in_words, recipe.steps))}
 
 
 def _ended(record: TrialRecord, answer: Answer) -> TrialRecord:

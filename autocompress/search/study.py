@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ WORST_VALUES = (2.0, 3.0, 1.0)
 Samplers ignore failed trials and propose them again; with worst values and every constraint broken they keep away.
 """
 
+Span = tuple[float | None, float | None]
+"""When a trial began and when it ended, in seconds since the epoch."""
+
 optuna.logging.set_verbosity(logging.WARNING)
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
@@ -46,6 +50,7 @@ class Study:
         self._running: dict[int, optuna.Trial] = {}
         self._ended: dict[int, TrialRecord] = {}
         self._spec: SearchSpec | None = None
+        self._seen: list[Any] = []
 
     @classmethod
     def create(cls, name: str, storage: str, spec: SearchSpec) -> Study:
@@ -150,6 +155,21 @@ class Study:
         with _reaching(self._storage):
             self._study.set_user_attr("outcome", outcome.model_dump_json())
 
+    def reread(self) -> None:
+        """Take in what another process has changed of the search."""
+        state = [self._study.user_attrs.get(name) for name in ("spec", "notes", "limits_changed")]
+        if state != self._seen:
+            self._seen = state
+            self._spec = None
+            self._ended.clear()
+
+    def spans(self) -> dict[int, Span]:
+        """When each trial began and ended."""
+        return {
+            trial.number: (_seconds(trial.datetime_start), _seconds(trial.datetime_complete))
+            for trial in self._study.get_trials(deepcopy=False)
+        }
+
     def records(self) -> list[TrialRecord]:
         """Every trial, in order of number."""
         trials = [trial for trial in self._study.get_trials(deepcopy=False) if "record" in trial.user_attrs]
@@ -240,6 +260,20 @@ class Study:
             _under_limits(trial, found.violations if (found := records[trial.number]).measurement else unmeasured)
             for trial in trials
         ]
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment else None
+
+
+def study_names(storage: str) -> list[str]:
+    """The names of all studies that a storage holds.
+
+    Raises:
+        EnvironmentProblem: the storage cannot be reached.
+    """
+    with _reaching(storage):
+        return sorted(optuna.get_all_study_names(_storage(storage)))
 
 
 def _under_limits(trial: FrozenTrial, limits: Mapping[str, float]) -> FrozenTrial:

@@ -12,7 +12,7 @@ from command_line import TASK_FILE, CommandLine
 
 COMMANDS = (
     "search", "resume", "baseline", "demo", "runs", "show", "best", "export",
-    "apply", "verify", "schema", "methods", "formats", "doctor",
+    "apply", "verify", "schema", "methods", "formats", "doctor", "probe", "steer",
 )  # fmt: skip
 
 
@@ -66,6 +66,23 @@ def test_show_tells_a_single_trial_with_its_stages_and_recipe(finished: CommandL
     assert record == finished.record("done", 1)
     assert record["status"] == "complete"
     assert [stage["stage"] for stage in record["stages"]][-3:] == ["latency", "quality", "memory"]
+
+
+def test_a_recipe_can_be_seen_before_it_is_written(finished: CommandLine) -> None:
+    seen = finished("export", "done", "--trial", 2, "-o", "-").out
+    finished("export", "done", "--trial", 2, "-o", "written.yaml")
+    assert seen == (finished.folder / "written.yaml").read_text()
+    assert not (finished.folder / "-").exists()
+
+
+def test_a_search_can_be_checked_without_searching(cli: CommandLine) -> None:
+    plain = {"model": {"path": str(TASK_FILE), "task_file": str(TASK_FILE)}, "constraints": {"quality_drop": "1%"}}
+    (cli.folder / "spec.yaml").write_text(yaml.safe_dump(plain))
+    told = cli("search", "spec.yaml", "--trials", 3, "--check").out
+    assert yaml.safe_load(told) == {**plain, "budget": {"trials": 3}}
+    (cli.folder / "spec.yaml").write_text(yaml.safe_dump({**plain, "constraints": {"vram": "1GB"}}))
+    assert "constraints.vram" in cli.refuses("search", "spec.yaml", "--check")
+    assert not cli.runs.exists()
 
 
 def test_the_narration_of_a_search_goes_to_stderr_and_its_result_to_stdout(cli: CommandLine) -> None:
