@@ -121,12 +121,13 @@ class AutocompressApp(App[None]):
 
     def _poll(self) -> None:
         attachment, screen = self.attachment, self.screen
-        if attachment is not None and attachment.poll() and isinstance(screen, RunScreen):
+        if attachment is not None and attachment.poll() and isinstance(screen, RunScreen) and screen.is_mounted:
             screen.refresh_run()
 
     def _tick(self) -> None:
-        if self.attachment is not None and isinstance(self.screen, RunScreen):
-            self.screen.refresh_clock()
+        screen = self.screen
+        if self.attachment is not None and isinstance(screen, RunScreen) and screen.is_mounted:
+            screen.refresh_clock()
 
     def action_help(self) -> None:
         """Show the keys of the screen on top."""
