@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -290,6 +291,15 @@ class RunState:
         best = self.trials.get(self.best) if self.best is not None else None
         if best is None or preference_key(self.prefer, trial) < preference_key(self.prefer, best):
             self.best = trial.number
+
+    def under(self, constraints: Mapping[str, Bound]) -> RunState:
+        """The same run as it would be judged under other limits; this one stays as it is."""
+        other = copy(self)
+        other.constraints = dict(constraints)
+        other.trials = {number: copy(trial) for number, trial in self.trials.items()}
+        other.ending = None
+        other._judge_all()
+        return other
 
     # Looking --------------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ class CompareScreen(RunScreen, ModalScreen[None]):
         Binding("j,down", "scroll(0, 1)", "Down", show=False),
         Binding("k,up", "scroll(0, -1)", "Up", show=False),
     ]
+    SCOPED_CSS = False
     CSS = """
     CompareScreen { align: center middle; }
     CompareScreen #window {

@@ -35,6 +35,7 @@ class ExportScreen(RunScreen, ModalScreen[None]):
         Binding("j", "scroll(1)", show=False),
         Binding("k", "scroll(-1)", show=False),
     ]
+    SCOPED_CSS = False
     CSS = """
     ExportScreen { align: center middle; }
     ExportScreen #window {

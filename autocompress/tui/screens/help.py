@@ -61,6 +61,7 @@ class HelpScreen(ModalScreen[None]):
         Binding("j", "scroll(1)", show=False),
         Binding("k", "scroll(-1)", show=False),
     ]
+    SCOPED_CSS = False
     CSS = """
     HelpScreen { align: center middle; }
     HelpScreen #window {

@@ -63,6 +63,7 @@ class RunsScreen(Screen[None]):
         Binding("escape", "clear_filter", "Show all", show=False),
         Binding("q", "app.quit", "Quit", tooltip="Searches go on"),
     ]
+    SCOPED_CSS = False
     CSS = """
     RunsScreen #title { height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis; }
     RunsScreen #columns { height: 1; padding: 0 1; color: $quiet; text-wrap: nowrap; }

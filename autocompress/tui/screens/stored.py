@@ -35,6 +35,7 @@ class StoredScreen(ModalScreen[str | None]):
         Binding("j", "move(1)", "Next", show=False),
         Binding("k", "move(-1)", "Previous", show=False),
     ]
+    SCOPED_CSS = False
     CSS = """
     StoredScreen { align: center middle; }
     StoredScreen #window {

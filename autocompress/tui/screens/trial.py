@@ -52,6 +52,7 @@ class TrialScreen(RunScreen):
         Binding("L", "log", "Log", tooltip="The whole log of the trial"),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    SCOPED_CSS = False
     CSS = """
     TrialScreen #title { height: auto; padding: 0 1; background: $panel; }
     TrialScreen #body { height: 1fr; }

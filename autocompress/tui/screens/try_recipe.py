@@ -69,6 +69,7 @@ class TryRecipeScreen(RunScreen):
         Binding("escape", "leave", "Back", key_display="esc"),
         Binding("ctrl+s", "send", "Let the search try it", key_display="^s", priority=True),
     ]
+    SCOPED_CSS = False
     CSS = """
     TryRecipeScreen #title { height: auto; padding: 0 1; background: $panel; }
     TryRecipeScreen TextArea { height: 1fr; border: round $primary 60%; padding: 0 1; }
