@@ -137,20 +137,22 @@ class RunState:
         heartbeat: bytes | None = None
         for line, place in lines:
             head = line[:100]
-            if b'"kind":"stage_' in head:
-                self._stage_lines.append(line)
-                continue
             if b'"kind":"heartbeat"' in head:
                 heartbeat = line
                 continue
-            heartbeat = None
-            self._stage_lines.clear() if b'"kind":"trial_' in head else self._take_stages()
+            heartbeat = None  # there is a later sign of life
+            if b'"kind":"stage_' in head:
+                self._stage_lines.append(line)
+                continue
+            ends_stages = b'"kind":"trial_started"' in head or b'"kind":"trial_finished"' in head
+            if not ends_stages:
+                self._take_stages()
             event = parsed(line)
-            if event is not None:
-                self._apply(event, place)
+            if event is not None and self._apply(event, place) and ends_stages:
+                self._stage_lines.clear()
+        self._take_stages()
         if heartbeat is not None and (event := parsed(heartbeat)) is not None:
             self._apply(event, None)
-        self._take_stages()
 
     def _take_stages(self) -> None:
         for line in self._stage_lines:
@@ -159,16 +161,18 @@ class RunState:
                 self._apply(event, None)
         self._stage_lines.clear()
 
-    def _apply(self, event: Mapping[str, Any], place: Place | None) -> None:
+    def _apply(self, event: Mapping[str, Any], place: Place | None) -> bool:
+        """Take an event; tells whether it could be."""
         taker = _TAKERS.get(event.get("kind", ""))
         if taker is None:
-            return
+            return False
         try:
             taker(self, event, place)
             self.last_event = float(event["time"])
         except (KeyError, TypeError, ValueError):
-            return  # of another version
+            return False  # of another version
         self.revision += 1
+        return True
 
     def _run_started(self, event: Mapping[str, Any], _: Place | None) -> None:
         self.name, self.model = str(event["name"]), str(event["model"])
