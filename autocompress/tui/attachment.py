@@ -89,6 +89,10 @@ class Attachment:
         append(self.folder, request)
         return request.id
 
+    def toggle_playback(self) -> bool:
+        """Pause a recording, or let it go on; False where this is none."""
+        return False
+
     def close(self) -> None:
         """Let go of what was opened for it."""
 

@@ -87,14 +87,17 @@ class ReplayAttachment(Attachment):
         self._told = due
         return super().poll(seconds)
 
-    def toggle_pause(self) -> None:
-        """Stop the playback, or let it go on."""
+    def toggle_playback(self) -> bool:
+        """Stop the playback, or let it go on, until all was revealed."""
+        if self.is_over:
+            return True
         if self._since is None:
             self._since = self._clock()
             self._reveal([self._said("running", "the playback goes on")])
         else:
             self._position, self._since = self._reached, None
             self._reveal([self._said("paused", "the playback stands still")])
+        return True
 
     def _said(self, state: str, why: str) -> dict[str, Any]:
         return {"seq": -1, "time": self.now() - self._later, "kind": "state_changed", "state": state, "why": why}

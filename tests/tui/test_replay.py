@@ -97,7 +97,7 @@ def test_it_stands_still_while_it_is_paused(clock: Clock) -> None:
     replay = played(clock, speed=10)
     clock.seconds += 1.5
     replay.poll()
-    replay.toggle_pause()
+    assert replay.toggle_playback()
     replay.poll()
     assert replay.is_paused
     assert replay.state.activity == PAUSED
@@ -106,7 +106,7 @@ def test_it_stands_still_while_it_is_paused(clock: Clock) -> None:
     assert not replay.poll()
     assert replay.now() == before
     assert replay.is_alive
-    replay.toggle_pause()
+    assert replay.toggle_playback()
     replay.poll()
     assert replay.state.activity == RUNNING
     clock.seconds += 4.5

@@ -33,6 +33,8 @@ class Steering(RunScreen):
             return None
         if self.state.ending is not None:
             return "the search has ended: there is nothing left to steer"
+        if attachment.is_recording:
+            return "this is a recording: it can be paused with p, but not steered"
         if attachment.folder is None:
             return "this run lies in a shared storage: it can be watched from here, but not steered"
         return "no search works in this run now: nobody would read it"
@@ -63,7 +65,9 @@ class Steering(RunScreen):
     # What is asked for ----------------------------------------------------------------------------------------------
 
     def ask_for_pause(self) -> None:
-        """Pause, or go on."""
+        """Pause, or go on; so with a playback."""
+        if self.attachment.toggle_playback():
+            return
         if self.state.activity == PAUSED:
             self.ask("resume", "go on")
         else:

@@ -24,12 +24,12 @@ class NowPane(Static, can_focus=True):
     NowPane { background: $background; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
-    def show(self, state: RunState, glyphs: Glyphs, *, is_alive: bool) -> None:
-        """Draw this."""
+    def show(self, state: RunState, glyphs: Glyphs, *, is_alive: bool, now: float | None = None) -> None:
+        """Draw this; ``now`` is what the run's clock shows."""
         width, height = self.content_size
         if not height:
             return
-        title = now_title(state, glyphs, is_alive=is_alive)
+        title = now_title(state, glyphs, is_alive=is_alive, now=now)
         running = state.running if is_alive and state.ending is None else None
         if running is None:
             lines = (
@@ -43,7 +43,7 @@ class NowPane(Static, can_focus=True):
         self.update(Content("\n").join(lines), layout=False)
 
 
-def now_title(state: RunState, glyphs: Glyphs, *, is_alive: bool) -> Content:
+def now_title(state: RunState, glyphs: Glyphs, *, is_alive: bool, now: float | None = None) -> Content:
     """``#149 prune 30% → openvino  0:01``, or why nothing runs."""
     if state.ending is not None:
         words = state.ending.reason
@@ -56,10 +56,10 @@ def now_title(state: RunState, glyphs: Glyphs, *, is_alive: bool) -> Content:
     if state.running is None:
         words = {PAUSED: "paused", FINISHED: "finished"}.get(state.activity, "waiting for the next trial")
         return Content.styled(glyphs.plain(f"{words}: {state.why}" if state.why else words), "$quiet")
-    return _running_title(state.running, state, glyphs)
+    return _running_title(state.running, state, glyphs, time.time() if now is None else now)
 
 
-def _running_title(running: Running, state: RunState, glyphs: Glyphs) -> Content:
+def _running_title(running: Running, state: RunState, glyphs: Glyphs, now: float) -> Content:
     name = f"#{running.number} " if running.format else ""
     label = glyphs.plain(running.label) if running.format else "reading the model and the data"
     origin = ORIGIN_WORDS.get(running.origin, "") if running.origin in ("user", "retry") else ""
@@ -67,7 +67,7 @@ def _running_title(running: Running, state: RunState, glyphs: Glyphs) -> Content
     return Content.assemble(
         (name, "bold"),
         label,
-        (f"  {clock(time.time() - running.started)}", "$quiet"),
+        (f"  {clock(now - running.started)}", "$quiet"),
         (f"  {origin}" if origin else "", "$quiet"),
         (paused, "$warning"),
     )
