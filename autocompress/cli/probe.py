@@ -15,6 +15,7 @@ from autocompress.errors import AutocompressError, UsageError
 
 @app.command()
 def probe(
+    spec: Annotated[Path | None, typer.Argument(help="YAML file; options override it.", metavar="[SPEC.yaml]")] = None,
     model: opt.ModelOption = None,
     data: opt.DataOption = None,
     task: opt.TaskOption = None,
@@ -36,11 +37,12 @@ def probe(
     from autocompress.search.probe import probe as look
 
     try:
-        spec = opt.merged_spec(
-            None,
+        given = opt.read_spec_file(spec)
+        merged = opt.merged_spec(
+            given,
             {
                 "model": {
-                    "path": model or (str(task_file) if task_file else None),
+                    "path": model or (str(task_file) if task_file and given is None else None),
                     "revision": revision,
                     "task": task or ("own" if task_file else None),
                     "task_file": str(task_file) if task_file else None,
@@ -51,7 +53,7 @@ def probe(
                 "": {"device": device, "threads": threads},
             },
         ).resolved_against(Path.cwd())
-        look(spec, console.print_json_line if json else _Told().take)
+        look(merged, console.print_json_line if json else _Told().take)
     except AutocompressError as problem:
         if not json:
             raise
@@ -86,9 +88,9 @@ class _Told:
 def _print_data(finding: dict[str, Any]) -> None:
     if finding["n_rows"] is None:
         return
-    told = ", ".join(f"{role} from column {name}" for role, name in finding["columns"].items())
+    told = ", ".join(f"{role} from column {name}" for role, name in finding["columns"].items() if name)
     console.print_text(f"Data: {finding['n_rows']:,} rows; {told}")
-    for sample in finding["samples"]:
+    for sample in filter(None, finding["samples"]):
         console.print_text("  " + " | ".join(sample.values()))
 
 

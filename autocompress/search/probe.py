@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,19 @@ import numpy as np
 
 from autocompress import registry
 from autocompress.data.columns import column_names
+from autocompress.data.rows import Rows
 from autocompress.data.source import read_source
-from autocompress.errors import SpecError
+from autocompress.errors import DataError, SpecError
 from autocompress.formats.base import Format
 from autocompress.jobs import Prepared, Progress, StageBegan, StageEnded, StageMoved
 from autocompress.objectives import vram_bytes
+from autocompress.recipe import Step
 from autocompress.records import Measurement
 from autocompress.search.bench import Bench
 from autocompress.search.preflight import check_data, require_device
 from autocompress.space import SearchSpace
 from autocompress.spec import SearchSpec
-from autocompress.tasks.base import Task
+from autocompress.tasks.base import Role, Task
 from autocompress.tasks.detection import find_task
 
 Tell = Callable[[dict[str, Any]], None]
@@ -29,6 +31,7 @@ Tell = Callable[[dict[str, Any]], None]
 
 N_SHOWN_ROWS = 3
 LONGEST_CELL = 80
+MOST_COLUMNS_SHOWN = 50
 SUGGESTED_SIZE = "0.5x"
 STEPS = {
     "find task": "looking at the model",
@@ -128,20 +131,35 @@ def _told_formats(formats: dict[str, Format], device: str) -> dict[str, Any]:
 
 def _told_data(spec: SearchSpec, task: Task) -> dict[str, Any]:
     if not task.needs_data:
-        return {"kind": "data", "columns": {}, "samples": [], "n_rows": None, "found": []}
+        return {"kind": "data", "columns": {}, "samples": [], "n_rows": None, "found": [], "cells": {}}
     source = (spec.data.path or spec.data.search) if spec.data else None
     if spec.data is None or source is None:
         roles = ", ".join(role.name for role in task.roles)
         raise SpecError(f"the task {task.name} needs data ({roles})", remedy="Give it with --data PATH.")
     table = read_source(source, spec.data)
-    columns = column_names(table, task.roles, spec.data.columns)
-    rows = [table.columns[name] for name in columns.values()]
-    n_rows = min(map(len, rows), default=0)
-    samples = [
-        {role: _shown(table.columns[name][row]) for role, name in columns.items()}
-        for row in range(min(N_SHOWN_ROWS, n_rows))
-    ]
-    return {"kind": "data", "columns": columns, "samples": samples, "n_rows": n_rows, "found": list(table.columns)}
+    columns = {role.name: _column_of(role, table, spec.data.columns) for role in task.roles}
+    known = {role: table.columns[name] for role, name in columns.items() if name is not None}
+    n_rows = min(map(len, known.values() or table.columns.values()), default=0)
+    n_shown = min(N_SHOWN_ROWS, n_rows)
+    found = list(table.columns)
+    return {
+        "kind": "data",
+        "columns": columns,
+        "samples": [{role: _shown(cells[row]) for role, cells in known.items()} for row in range(n_shown)],
+        "n_rows": n_rows,
+        "found": found,
+        "cells": {
+            name: [_shown(cell) for cell in table.columns[name][:n_shown]] for name in found[:MOST_COLUMNS_SHOWN]
+        },
+    }
+
+
+def _column_of(role: Role, table: Rows, given: Mapping[str, str]) -> str | None:
+    """The column that plays a role; None where none could be guessed, which `check_data` refuses with the reason."""
+    try:
+        return column_names(table, [role], given)[role.name]
+    except DataError:
+        return None
 
 
 def _shown(cell: Any) -> str:
@@ -172,9 +190,18 @@ def _told_methods(spec: SearchSpec, prepared: Prepared, formats: dict[str, Forma
                 "available": reason is None,
                 "reason": reason,
                 "trains": kind.needs_training,
+                "training_samples": _training_samples(kind),
             }
         )
     return {"kind": "methods", "items": items}
+
+
+def _training_samples(kind: type[Step]) -> int | None:
+    """How many samples a method trains on with its default knobs; None where it trains on none, or in its own way."""
+    knobs = kind.model_fields
+    if not kind.needs_training or not {"steps", "batch_size"} <= set(knobs):
+        return None
+    return int(knobs["steps"].default * knobs["batch_size"].default)
 
 
 def _told_baseline(prepared: Prepared, measured: Measurement, seconds: float) -> dict[str, Any]:

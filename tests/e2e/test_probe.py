@@ -52,6 +52,7 @@ def test_every_method_and_format_is_told_and_why_it_cannot_be_used(looked_at: li
         assert item["available"] == (item["reason"] is None), item
     assert (methods["rtn"]["available"], methods["rtn"]["trains"], methods["rtn"]["phase"]) == (True, False, "quantize")
     assert methods["distil"]["trains"]
+    assert (methods["distil"]["training_samples"], methods["rtn"]["training_samples"]) == (9600, None)
     assert not methods["heads"]["available"]
     assert formats["pytorch"]["available"]
 
@@ -71,6 +72,11 @@ def test_columns_are_shown_with_samples_and_what_is_wrong_is_told_last(cli: Comm
     rows = "".join(f"some  text {n} {'x' * 100},{n % 2}\n" for n in range(40))
     (cli.folder / "reviews.csv").write_text(f"id,review,label\n{rows.replace('some', '7,some')}")
     command = ("probe", "--model", model, "--data", "reviews.csv", "--json")
+    (cli.folder / "words.csv").write_text(f"id,words,label\n{rows.replace('some', '7,some')}")
+    unknown = lines_of(cli("probe", "--model", model, "--data", "words.csv", "--json", code=2).out)
+    assert of_kind(unknown, "data")["columns"] == {"text": None, "label": "label"}
+    assert of_kind(unknown, "data")["cells"]["id"] == ["7"] * 3
+    assert unknown[-1]["message"].endswith("no column for the text")
     findings = lines_of(cli(*command, "--column", "text=review", code=2).out)
     data = of_kind(findings, "data")
     assert (data["columns"], data["n_rows"]) == ({"text": "review", "label": "label"}, 40)
@@ -103,3 +109,10 @@ def test_the_demo_s_model_is_trained_once_and_shown_to_programs(cli: CommandLine
     assert told["kind"] == "demo"
     assert Path(told["model"], "config.json").is_file()
     assert told["spec"]["data"]["path"] == told["data"]
+
+
+def test_a_spec_file_tells_what_to_look_at(cli: CommandLine) -> None:
+    spec = cli.folder / "spec.yaml"
+    spec.write_text(f"model: {{path: {TASK_FILE}, task: own, task_file: {TASK_FILE}}}\n")
+    findings = lines_of(cli("probe", spec, "--json").out)
+    assert of_kind(findings, "baseline")["task"] == "own"
