@@ -34,7 +34,6 @@ class ColumnRow(Horizontal):
     ColumnRow > Label { width: 12; }
     ColumnRow > Select { width: 22; }
     ColumnRow > .cells { width: 1fr; margin-left: 2; color: $quiet; text-wrap: nowrap; text-overflow: ellipsis; }
-    .-ascii ColumnRow .arrow { display: none; }
     """
 
     def __init__(self, role: str, column: str | None, data: DataLook) -> None:

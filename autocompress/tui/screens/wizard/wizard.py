@@ -50,6 +50,10 @@ class WizardScreen(Screen[None]):
         Binding("ctrl+n", "next", "Next", show=False),
         Binding("ctrl+y", "yaml", "Show YAML"),
     ]
+    SCOPED_CSS = False  # the class -ascii is the app's
+    CSS = """
+    .-ascii WizardScreen Select .arrow { display: none; }
+    """
     DEFAULT_CSS = """
     WizardScreen > #steps { height: 1; background: $panel; padding: 0 1; margin-bottom: 1; }
     WizardScreen > ContentSwitcher { height: 1fr; }
@@ -57,7 +61,7 @@ class WizardScreen(Screen[None]):
     WizardScreen > #bottom > #told { width: 1fr; height: auto; max-height: 3; color: $quiet; }
     WizardScreen > #bottom > #told.wrong { color: $error; }
     WizardScreen > #bottom > Button { margin-left: 1; min-width: 15; }
-    WizardScreen Button:focus { text-style: bold underline; }
+    WizardScreen Button:focus { text-style: bold underline !important; }
     """
 
     def __init__(self, program: Sequence[str] = PROGRAM) -> None:

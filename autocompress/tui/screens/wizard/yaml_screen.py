@@ -27,6 +27,7 @@ class YamlScreen(ModalScreen[None]):
         Binding("w", "write", "Write"),
         Binding("escape,q,ctrl+y", "app.pop_screen", "Back"),
     ]
+    SCOPED_CSS = False  # the class -ascii is the app's
     DEFAULT_CSS = """
     YamlScreen { align: center middle; background: $background 60%; }
     YamlScreen > Vertical {
