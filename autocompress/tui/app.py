@@ -129,6 +129,10 @@ class AutocompressApp(App[None]):
         if self.attachment is not None and isinstance(screen, RunScreen) and screen.is_mounted:
             screen.refresh_clock()
 
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as footers and the palette name it."""
+        return self.glyphs.plain(super().get_key_display(binding))
+
     def action_help(self) -> None:
         """Show the keys of the screen on top."""
         if not isinstance(self.screen, HelpScreen):

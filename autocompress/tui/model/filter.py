@@ -108,6 +108,8 @@ def _term(word: str) -> Term:
     comparison = _COMPARISON.fullmatch(word)
     if comparison is not None:
         return _comparison(word, *comparison.groups())
+    if word.lower() in _FIGURES:
+        raise FilterMistake(f"“{word}” needs something to compare with, as in {word}>=1")
     if any(sign in word for sign in "<>≤≥"):
         raise FilterMistake(f"“{word}” begins with no figure; there are q, drop, size, ms, speed, ram, vram")
     return _words(word)

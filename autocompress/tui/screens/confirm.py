@@ -25,11 +25,13 @@ class ConfirmScreen(ModalScreen[bool]):
         Binding("n,escape", "answer(False)", "No"),
         Binding("left,right,h,l", "app.focus_next", show=False),
     ]
-    DEFAULT_CSS = """
+    SCOPED_CSS = False  # the class that asks for ASCII is on the app
+    CSS = """
     ConfirmScreen { align: center middle; background: $background 60%; }
     ConfirmScreen > Vertical {
         width: 64; max-width: 100%; height: auto; border: round $primary; background: $surface; padding: 0 1;
     }
+    .-ascii ConfirmScreen > Vertical { border: ascii $primary; }
     ConfirmScreen Static { height: auto; }
     ConfirmScreen Horizontal { height: auto; align-horizontal: right; margin-top: 1; }
     ConfirmScreen Button { margin-left: 2; }

@@ -34,7 +34,8 @@ class DashboardScreen(Steering):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (180, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
-    DEFAULT_CSS = """
+    SCOPED_CSS = False  # the class that asks for ASCII is on the app
+    CSS = """
     DashboardScreen { background: $background; }
     DashboardScreen #body { height: 1fr; layout: grid; grid-gutter: 0; }
     DashboardScreen #trials, DashboardScreen #front, DashboardScreen #detail, DashboardScreen #now {
@@ -54,10 +55,10 @@ class DashboardScreen(Steering):
         height: 1; padding: 0 1; color: $quiet; text-wrap: nowrap; text-overflow: ellipsis;
     }
 
-    DashboardScreen.-medium #body { grid-size: 2 2; grid-columns: 51% 1fr; grid-rows: 1fr 19; }
+    DashboardScreen.-medium #body { grid-size: 2 2; grid-columns: 51% 1fr; grid-rows: 1fr 15; }
     DashboardScreen.-medium.-short #body { grid-rows: 1fr 9; }
     DashboardScreen.-medium #trials { row-span: 2; }
-    DashboardScreen.-wide #body { grid-size: 3 1; grid-columns: 9fr 9fr 54; }
+    DashboardScreen.-wide #body { grid-size: 3 1; grid-columns: 11fr 9fr 50; }
 
     DashboardScreen.-narrow #body, DashboardScreen.-zoomed #body { layout: vertical; }
     DashboardScreen.-narrow #body > *, DashboardScreen.-zoomed #body > * { display: none; height: 1fr; width: 1fr; }
@@ -116,6 +117,7 @@ class DashboardScreen(Steering):
     def __init__(self) -> None:
         super().__init__(classes="-pane-1")
         self.pane = 1
+        self._is_alive = True
         self._message: Content | None = None
         self._n_said = 0
         self._detail_timer: Timer | None = None
@@ -159,20 +161,31 @@ class DashboardScreen(Steering):
         """Draw what changed."""
         if not self.is_mounted:
             return
-        self._draw_rows()
         self.refresh_clock()
+        self._draw_rows()
         self._draw_message()
 
     def refresh_clock(self) -> None:
         """Draw what changes with time alone."""
         if not self.is_mounted:
             return
-        is_alive = self.attachment.is_alive
-        self.header.show(self.attachment.title, self.state, self.glyphs, is_alive=is_alive)
-        self.now.show(self.state, self.glyphs, is_alive=is_alive)
+        was_alive, self._is_alive = self._is_alive, self.attachment.is_alive
+        is_alive = self._is_alive
+        if was_alive != is_alive:
+            self._draw_rows()
+        now = self.attachment.now()
+        self.header.show(
+            self.attachment.title,
+            self.state,
+            self.glyphs,
+            is_alive=is_alive,
+            now=now,
+            is_recording=self.attachment.is_recording,
+        )
+        self.now.show(self.state, self.glyphs, is_alive=is_alive, now=now)
 
     def _draw_rows(self) -> None:
-        self.table.show(self.state, self.view, self.glyphs)
+        self.table.show(self.state, self.view, self.glyphs, is_alive=self._is_alive)
         self.plot.show(self.state, self.view, self.glyphs)
         of = (self.state, self.state.trials_revision, self.current)
         if of != self._detail_of:

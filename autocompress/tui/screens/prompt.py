@@ -30,11 +30,13 @@ class PromptScreen(ModalScreen[str | None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "call_off", "Back")]
-    DEFAULT_CSS = """
+    SCOPED_CSS = False  # the class that asks for ASCII is on the app
+    CSS = """
     PromptScreen { align: center middle; background: $background 60%; }
     PromptScreen > Vertical {
         width: 76; max-width: 100%; height: auto; border: round $primary; background: $surface; padding: 0 1;
     }
+    .-ascii PromptScreen > Vertical { border: ascii $primary; }
     PromptScreen Static { height: auto; }
     PromptScreen .question { text-style: bold; }
     PromptScreen Input { margin: 1 0 0 0; }

@@ -24,7 +24,8 @@ class RecipeEditor(ModalScreen[dict[str, Any] | None]):
         Binding("ctrl+s", "take", "Try it", priority=True),
         Binding("escape", "call_off", "Back", priority=True),
     ]
-    DEFAULT_CSS = """
+    SCOPED_CSS = False  # the class that asks for ASCII is on the app
+    CSS = """
     RecipeEditor { align: center middle; background: $background 60%; }
     RecipeEditor > Vertical {
         width: 80; max-width: 100%; height: 22; max-height: 100%;

@@ -12,7 +12,7 @@ from autocompress.tui.model.figure_rows import gained
 from autocompress.tui.model.trial import Interval, Trial
 
 GAP = 1
-NARROWEST_LABEL, COMFORTABLE_LABEL = 18, 26
+NARROWEST_LABEL, COMFORTABLE_LABEL = 18, 24
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def _brackets(interval: Interval | None, text: Callable[[float], str]) -> str:
 
 
 def _ratio(trial: Trial, _: bool) -> str:
-    return f"{significant(trial.size_ratio)}×" if trial.size_ratio is not None else NOT_MEASURED
+    ratio = trial.size_ratio
+    return NOT_MEASURED if ratio is None else f"{significant(ratio, 3 if ratio >= 0.1 else 2)}×"
 
 
 def _seconds(trial: Trial, _: bool) -> str:

@@ -26,7 +26,8 @@ from autocompress.tui.widgets.trial_text import ORIGIN_WORDS, verdict_of
 
 NAME_WIDTH, FIGURE_WIDTH = 9, 9
 BAR_WIDTH, LIMIT_CELL = 11, 8
-N_MATTERS = 5
+N_MATTERS = 6
+TALL = 24
 
 
 class DetailPane(VerticalScroll):
@@ -66,7 +67,8 @@ class DetailPane(VerticalScroll):
             words = "Nothing has ended yet. The first trial measures the original; all others are held against it."
             text = Content("\n").join(_wrapped(words, width, "$quiet"))
         else:
-            text = Content("\n").join(detail_lines(state, trial, record, matters, glyphs, width))
+            is_tall = self.size.height >= TALL
+            text = Content("\n").join(detail_lines(state, trial, record, matters, glyphs, width, is_tall=is_tall))
         self.query_one("#detail-text", Static).update(text)
 
 
@@ -77,8 +79,10 @@ def detail_lines(
     matters: list[Importance],
     glyphs: Glyphs,
     width: int,
+    *,
+    is_tall: bool,
 ) -> list[Content]:
-    """All that the pane tells, a line each."""
+    """All that the pane tells, a line each; with room for more, in lines of their own."""
     lines = [_title(state, trial, glyphs), *_recipe(trial, glyphs, width)]
     if trial.status != "complete":
         lines += _ending(trial, record, glyphs, width)
@@ -88,7 +92,7 @@ def detail_lines(
     lines += _neighbours(state, trial, glyphs, width)
     for note in trial.notes:
         lines += _wrapped(glyphs.plain(f"note: {note}"), width, "$accent")
-    return lines + _matters(matters, glyphs, width)
+    return lines + (_matters(matters, glyphs) if is_tall else _matters_in_words(matters, glyphs, width))
 
 
 def _title(state: RunState, trial: Trial, glyphs: Glyphs) -> Content:
@@ -107,10 +111,7 @@ def _recipe(trial: Trial, glyphs: Glyphs, width: int) -> list[Content]:
     told = ", then ".join(trial.words) or "no compression"
     origin = ORIGIN_WORDS.get(trial.origin, trial.origin)
     took = "" if trial.wall_seconds is None else f", took {significant(trial.wall_seconds)} s"
-    return [
-        *_wrapped(glyphs.plain(f"{told}, in {trial.format}"), width, ""),
-        *_wrapped(f"{origin}{took}", width, "$quiet"),
-    ]
+    return _wrapped(glyphs.plain(f"{told}, in {trial.format}; {origin}{took}"), width, "")
 
 
 def _ending(trial: Trial, record: Mapping[str, Any], glyphs: Glyphs, width: int) -> list[Content]:
@@ -167,7 +168,7 @@ def _against(state: RunState, trial: Trial, glyphs: Glyphs) -> list[Content]:
             "vram",
         ),
     ]
-    lines = [Content.styled(f"{'':<{NAME_WIDTH}}{'':>{FIGURE_WIDTH}}  against the original", "$quiet")]
+    lines = []
     for name, figure, factor, interval, limit in rows:
         if name == "VRAM" and trial.vram_bytes is None:
             continue
@@ -251,13 +252,17 @@ def _neighbours(state: RunState, trial: Trial, glyphs: Glyphs, width: int) -> li
     return lines
 
 
-def _matters(matters: list[Importance], glyphs: Glyphs, width: int) -> list[Content]:
+def _matters_in_words(matters: list[Importance], glyphs: Glyphs, width: int) -> list[Content]:
     if not matters:
         return []
-    lines = [
-        Content(),
-        Content.styled("what matters (share of the spread of size, latency, quality)"[:width], "$quiet"),
-    ]
+    told = ", ".join(f"{each.choice} {each.overall:.0%}" for each in matters[:N_MATTERS])
+    return _wrapped(glyphs.plain(f"what matters: {told}"), width, "$quiet")
+
+
+def _matters(matters: list[Importance], glyphs: Glyphs) -> list[Content]:
+    if not matters:
+        return []
+    lines = [Content(), Content.styled("what matters: share of the spread that it explains", "$quiet")]
     shown = matters[:N_MATTERS]
     name_width = max(len(each.choice) for each in shown)
     for each in shown:

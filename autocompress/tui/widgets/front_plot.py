@@ -45,8 +45,8 @@ class FrontPlot(Widget, can_focus=True):
         & > .plot--axis { color: $quiet; }
         & > .plot--quiet { color: $quiet; }
         & > .plot--title { color: $foreground; }
-        & > .plot--dot { color: $infeasible; }
-        & > .plot--feasible { color: $feasible; }
+        & > .plot--dot { color: $infeasible 75%; }
+        & > .plot--feasible { color: $feasible 55%; }
         & > .plot--edge { color: $front; }
         & > .plot--limit { color: $limit; }
         & > .plot--original { color: $foreground; text-style: bold; }
@@ -348,8 +348,8 @@ class FrontPlot(Widget, can_focus=True):
         x, y = position
         beyond = "below" if y < 0 else "above" if y > 1 else "left" if x < 0 else "right" if x > 1 else None
         if beyond is not None:
-            words = f"{beyond} it" if beyond in ("below", "above") else f"to the {beyond} of it"
-            self.border_subtitle = f"#{current.number} is {words}"
+            words = beyond if beyond in ("below", "above") else f"to the {beyond} of"
+            self.border_subtitle = f"#{current.number} is {words} what is shown"
         self._draw_label(canvas, drawn, current, f"#{current.number}", "cursor")
 
     def _draw_label(self, canvas: Canvas, drawn: Scene, trial: Trial, text: str, style: str) -> None:

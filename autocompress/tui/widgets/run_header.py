@@ -16,6 +16,7 @@ from autocompress.tui.theme import Glyphs
 
 Part = tuple[str, str]
 BAR_WIDTH = 14
+ROOMY = 100
 GONE = "search process gone"
 
 
@@ -28,9 +29,22 @@ class RunHeader(Static):
     }
     """
 
-    def show(self, title: str, state: RunState, glyphs: Glyphs, *, is_alive: bool) -> None:
-        """Draw this."""
-        lines = [first_line(title, state, glyphs, is_alive=is_alive), second_line(state, glyphs, self.size.width)]
+    def show(
+        self,
+        title: str,
+        state: RunState,
+        glyphs: Glyphs,
+        *,
+        is_alive: bool,
+        now: float | None = None,
+        is_recording: bool = False,
+    ) -> None:
+        """Draw this; ``now`` is what the run's clock shows."""
+        width = self.size.width
+        lines = [
+            first_line(title, state, glyphs, width, is_alive=is_alive, now=now, is_recording=is_recording),
+            second_line(state, glyphs, self.size.width),
+        ]
         self.update(Content("\n").join(lines), layout=False)
 
 
@@ -50,21 +64,33 @@ def activity_of(state: RunState, glyphs: Glyphs, *, is_alive: bool) -> Part:
     }.get(state.activity, (f"{glyphs.waiting} {state.activity}", "$primary"))
 
 
-def first_line(title: str, state: RunState, glyphs: Glyphs, *, is_alive: bool) -> Content:
+def first_line(
+    title: str,
+    state: RunState,
+    glyphs: Glyphs,
+    width: int,
+    *,
+    is_alive: bool,
+    now: float | None = None,
+    is_recording: bool = False,
+) -> Content:
     """``autocompress ▸ demo  ● running  148/300 ━━━━───  ! 3 failed  41:42  ETA ~42:49``."""
     done, total = state.n_ended, state.total
-    full = min(BAR_WIDTH, round(BAR_WIDTH * done / total)) if total else 0
+    bar_width = BAR_WIDTH if width >= ROOMY else BAR_WIDTH // 2
+    full = min(bar_width, round(bar_width * done / total)) if total else 0
     parts: list[Part] = [
         (f"autocompress {'>' if glyphs.is_ascii else '▸'} {glyphs.plain(state.name or title)}", "bold"),
+        ("  recording" if is_recording else "", "$warning"),
         ("  ", ""),
         activity_of(state, glyphs, is_alive=is_alive),
         (f"  {done}/{total} " if total else f"  {done} ", "bold"),
         (glyphs.bar_full * full, "$success"),
-        (glyphs.bar_empty * (BAR_WIDTH - full if total else 0), "$quiet"),
-        *_ended_badly(state, glyphs),
+        (glyphs.bar_empty * (bar_width - full if total else 0), "$quiet"),
+        *(_ended_badly(state, glyphs) if width >= ROOMY else []),
     ]
     if state.started is not None:
-        until = time.time() if is_alive and state.ending is None else state.last_event or state.started
+        now = time.time() if now is None else now
+        until = now if is_alive and state.ending is None else state.last_event or state.started
         parts.append((f"  {clock(until - state.started)}", "$quiet"))
     left = state.seconds_left
     if is_alive and left is not None and state.activity in (RUNNING, PAUSED):
@@ -90,7 +116,7 @@ def second_line(state: RunState, glyphs: Glyphs, width: int) -> Content:
         parts = _without_best(state)
     else:
         verb = "best" if state.ending is not None else "best so far" if width >= 130 else "best"
-        parts = [(f"{verb} #{best.number} ", "bold"), *against_original(best, state.metric, wide=width >= 100)]
+        parts = [(f"{verb} #{best.number} ", "bold"), *against_original(best, state.metric, wide=width >= ROOMY)]
         parts += _certainty(state)
         parts.append((f"  front {len(state.front)}", ""))
         if state.last_improvement is not None and state.since_improvement is not None:
@@ -130,6 +156,8 @@ def against_original(trial: Trial, metric: Metric | None, *, wide: bool) -> list
 
 def times(factor: float, better: str, worse: str, *, wide: bool = True) -> str:
     """``8.03× smaller``; ``1.2× larger`` where it is."""
+    if significant(factor) == "1.00":
+        return "1.00×"
     if factor >= 1 or not wide:
         return f"{significant(factor)}×{f' {better}' if wide else ''}"
     return f"{significant(1 / factor)}× {worse}"
@@ -152,7 +180,7 @@ def _certainty(state: RunState) -> list[Part]:
 
 def _since(last: int, since: int) -> str:
     ago = "just now" if since == 0 else f"{since} trial{'' if since == 1 else 's'} ago"
-    return f"  last improvement #{last}, {ago}"
+    return f"  improved by #{last}, {ago}"
 
 
 def clock(seconds: float) -> str:

@@ -92,6 +92,7 @@ class TrialsTable(ScrollView, can_focus=True):
         self._rows: list[Trial] = []
         self._current: Trial | None = None
         self._drawn: object = None
+        self._is_alive = True
         self.columns: tuple[Column, ...] = ()
         self._label_width = 0
         self._number_width = NARROWEST_NUMBER
@@ -99,11 +100,18 @@ class TrialsTable(ScrollView, can_focus=True):
 
     # Taking what is to be drawn -------------------------------------------------------------------------------------
 
-    def show(self, state: RunState, view: View, glyphs: Glyphs) -> None:
-        """Draw this; does nothing where it would look the same."""
+    def show(self, state: RunState, view: View, glyphs: Glyphs, *, is_alive: bool) -> None:
+        """Draw this; does nothing where it would look the same.
+
+        Args:
+            state: the run.
+            view: what is to be seen of it.
+            glyphs: what to draw with.
+            is_alive: whether the trial that has not ended may still run.
+        """
         rows, current = view.rows(state), view.current(state)
         running = state.running.number if state.running else None
-        now = (state, id(rows), state.trials_revision, view.revision, running, state.best)
+        now = (state, id(rows), state.trials_revision, view.revision, running, state.best, is_alive)
         if now == self._drawn:
             if current is not self._current:
                 self._move_cursor(current)
@@ -111,7 +119,7 @@ class TrialsTable(ScrollView, can_focus=True):
         anchor, offset = self._anchor()
         had_running = self._n_heading_lines
         self._state, self._view, self._glyphs, self._rows = state, view, glyphs, rows
-        self._current, self._drawn = current, now
+        self._current, self._drawn, self._is_alive = current, now, is_alive
         self._lay_out()
         self.virtual_size = Size(0, len(rows) + self._n_heading_lines)
         place = view.place(state, anchor.number if anchor else None)
@@ -292,6 +300,8 @@ class TrialsTable(ScrollView, can_focus=True):
         assert running is not None
         number = str(running.number).rjust(self._number_width)
         label = self._glyphs.plain(running.label)
+        if not self._is_alive:
+            return f" {number} {self._glyphs.failed} {label}: did not end"
         return f" {number} {self._glyphs.running} {label}"
 
     def _row(self, trial: Trial) -> Iterator[Segment]:
