@@ -18,7 +18,6 @@ from autocompress.tui.model.view import View
 from autocompress.tui.screens.dashboard import DashboardScreen
 from autocompress.tui.screens.help import HelpScreen
 from autocompress.tui.screens.run_screen import RunScreen
-from autocompress.tui.screens.runs import RunsScreen
 from autocompress.tui.theme import ASCII, THEMES, UNICODE, Glyphs
 
 INTERNAL = 3
@@ -80,10 +79,11 @@ class AutocompressApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first screen and begin to poll."""
-        self.push_screen(RunsScreen())
         if self.attachment is not None:
             self.attachment.poll(SECONDS_TO_CATCH_UP)
             self.push_screen(DashboardScreen())
+        else:
+            self._show_runs()
         rate = POLLS_PER_SECOND_OVER_SSH if "SSH_CONNECTION" in os.environ else POLLS_PER_SECOND
         self._poll_timer = self.set_interval(1 / rate, self._poll)
         self._clock_timer = self.set_interval(SECONDS_BETWEEN_CLOCKS, self._tick)
@@ -96,12 +96,19 @@ class AutocompressApp(App[None]):
         self.push_screen(DashboardScreen())
 
     def detach(self) -> None:
-        """Let go of the run; the search in it goes on."""
-        while len(self.screen_stack) > 1 and isinstance(self.screen, RunScreen):
+        """Let go of the run, and show the list of runs; the search in it goes on."""
+        while isinstance(self.screen, RunScreen):
             self.pop_screen()
+        if len(self.screen_stack) == 1:  # the run was opened at once
+            self._show_runs()
         if self.attachment is not None:
             self.attachment.close()
             self.attachment = None
+
+    def _show_runs(self) -> None:
+        from autocompress.tui.screens.runs import RunsScreen
+
+        self.push_screen(RunsScreen())
 
     def on_unmount(self) -> None:
         """Close what was opened."""
