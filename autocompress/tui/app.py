@@ -51,6 +51,7 @@ class AutocompressApp(App[None]):
     CSS = """
     .-ascii Toast { border-left: ascii $primary; }
     .-ascii FooterKey.-command-palette { border-left: none; }
+    .-ascii * { text-overflow: clip !important; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "Help", key_display="?"),

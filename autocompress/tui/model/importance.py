@@ -64,17 +64,24 @@ def _importance(choice: str, values: Sequence[Hashable], points: Sequence[Point]
 
 def explained(values: Sequence[Hashable], figures: Sequence[float]) -> float:
     """The share of the figures' variance that lies between the values, 0 to 1 (epsilon squared)."""
-    groups: dict[Hashable, list[float]] = defaultdict(list)
+    groups: dict[Hashable, list[float]] = {}  # how many, their sum, the sum of their squares; from the first figure on
+    origin = figures[0] if figures else 0.0
     for value, figure in zip(values, figures, strict=True):
-        groups[value].append(figure)
-    kept = [group for group in groups.values() if len(group) >= FEWEST_OF_A_VALUE]
-    n = sum(len(group) for group in kept)
+        away = figure - origin
+        group = groups.get(value)
+        if group is None:
+            groups[value] = [1, away, away * away]
+        else:
+            group[0] += 1
+            group[1] += away
+            group[2] += away * away
+    kept = [group for group in groups.values() if group[0] >= FEWEST_OF_A_VALUE]
+    n, summed, squares = (sum(group[at] for group in kept) for at in range(3))
     if len(kept) < 2 or n <= len(kept):
         return 0.0
-    mean = sum(sum(group) for group in kept) / n
-    total = sum((figure - mean) ** 2 for group in kept for figure in group)
+    total = squares - summed**2 / n
     if total <= 0:
         return 0.0
-    within = sum((figure - sum(group) / len(group)) ** 2 for group in kept for figure in group)
+    within = max(0.0, squares - sum(group[1] ** 2 / group[0] for group in kept))
     by_chance = (len(kept) - 1) * within / (n - len(kept))
     return min(1.0, max(0.0, (total - within - by_chance) / total))
