@@ -11,6 +11,7 @@ from textual.strip import Strip
 BRAILLE = 0x2800
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Of the dot in row and column of a cell."""
+_UPPER, _LOWER = sum((*_BITS[0], *_BITS[1])), sum((*_BITS[2], *_BITS[3]))
 DOTS_ACROSS, DOTS_DOWN = 2, 4
 
 
@@ -46,6 +47,18 @@ class Canvas:
             self._characters[row][column] = plain
         else:
             self._dots[row][column] |= _BITS[y % DOTS_DOWN][x % DOTS_ACROSS]
+            self._characters[row][column] = chr(BRAILLE + self._dots[row][column])
+        self._styles[row][column] = style
+
+    def block(self, x: int, y: int, style: str, plain: str) -> None:
+        """Four braille dots, two by two, about a dot's place; they never leave its cell."""
+        column, row = x // DOTS_ACROSS, y // DOTS_DOWN
+        if not (0 <= column < self.width and 0 <= row < self.height):
+            return
+        if self.is_ascii:
+            self._characters[row][column] = plain
+        else:
+            self._dots[row][column] |= _UPPER if y % DOTS_DOWN < DOTS_DOWN // 2 else _LOWER
             self._characters[row][column] = chr(BRAILLE + self._dots[row][column])
         self._styles[row][column] = style
 

@@ -35,9 +35,14 @@ class DetailPane(VerticalScroll):
 
     BORDER_TITLE = "3 Detail"
     DEFAULT_CSS = """
-    DetailPane { background: $background; scrollbar-size-vertical: 1; }
+    DetailPane { background: $background; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     DetailPane > Static { width: 1fr; height: auto; }
     """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
+        super().__init__(id=id)
+        self._shown: tuple[str, int] | None = None
+        self._n_lines = -1
 
     def compose(self) -> ComposeResult:
         """One text."""
@@ -69,7 +74,12 @@ class DetailPane(VerticalScroll):
         else:
             is_tall = self.size.height >= TALL
             text = Content("\n").join(detail_lines(state, trial, record, matters, glyphs, width, is_tall=is_tall))
-        self.query_one("#detail-text", Static).update(text)
+        shown = (text.markup, width)
+        if shown == self._shown:
+            return
+        n_lines, self._n_lines, self._shown = self._n_lines, text.plain.count("\n"), shown
+        # Only another height moves anything, and laying out the screen is dear.
+        self.query_one("#detail-text", Static).update(text, layout=n_lines != self._n_lines)
 
 
 def detail_lines(

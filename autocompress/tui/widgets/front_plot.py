@@ -23,6 +23,8 @@ from autocompress.tui.widgets.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas
 
 CELLS_BETWEEN_TICKS = 9
 ROWS_BETWEEN_TICKS = 4
+GUTTER = 7
+"""Cells for the labels of the upright axis."""
 REACH = 3
 """A click picks a trial so many cells away at most."""
 BUCKET_STYLES = ("fast", "middling", "slow")
@@ -86,6 +88,7 @@ class FrontPlot(Widget, can_focus=True):
         self._history = HypervolumeHistory()
         self._importances: list[Importance] = []
         self._importances_of: object = None
+        self._width = self._height = self._plot_width = self._plot_height = 1
 
     # Taking what is to be drawn -------------------------------------------------------------------------------------
 
@@ -133,21 +136,15 @@ class FrontPlot(Widget, can_focus=True):
 
     # Where things are -----------------------------------------------------------------------------------------------
 
-    @property
-    def _gutter(self) -> int:
-        return 7
-
-    @property
-    def _plot_width(self) -> int:
-        return max(1, self.size.width - self._gutter - 1)
-
-    @property
-    def _plot_height(self) -> int:
-        return max(1, self.size.height - 3)
+    def _measure(self) -> None:
+        """Take the size once for each picture: asking a widget for it is dear."""
+        self._width, self._height = self.size
+        self._plot_width = max(1, self._width - GUTTER - 1)
+        self._plot_height = max(1, self._height - 3)
 
     def _cell(self, x: float, y: float) -> tuple[int, int]:
         """The cell of a place in unit coordinates."""
-        column = self._gutter + min(self._plot_width - 1, max(0, int(x * self._plot_width)))
+        column = GUTTER + min(self._plot_width - 1, max(0, int(x * self._plot_width)))
         row = 1 + min(self._plot_height - 1, max(0, int((1 - y) * self._plot_height)))
         return column, row
 
@@ -177,10 +174,11 @@ class FrontPlot(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """A line of what was drawn."""
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self._style(""))
 
     def _draw(self) -> None:
         kind = AXES[self._view.axes]
+        self._measure()
         self.border_subtitle = ""
         if kind == "hypervolume":
             self.border_title, canvas = "2 Hypervolume", self._draw_history()
@@ -188,11 +186,12 @@ class FrontPlot(Widget, can_focus=True):
             self.border_title, canvas = "2 What matters", self._draw_importances()
         else:
             self.border_title, canvas = "2 Pareto front", self._draw_front()
-        self._strips = [strip.apply_style(self.rich_style) for strip in canvas.strips(self._style)]
+        ground = self._style("")
+        self._strips = [strip.apply_style(ground) for strip in canvas.strips(self._style)]
         self.refresh()
 
     def _blank(self) -> Canvas:
-        return Canvas(self.size.width, self.size.height, is_ascii=self._glyphs.is_ascii)
+        return Canvas(self._width, self._height, is_ascii=self._glyphs.is_ascii)
 
     def _draw_front(self) -> Canvas:
         drawn = self.scene
@@ -200,7 +199,7 @@ class FrontPlot(Widget, can_focus=True):
             canvas = self._blank()
             canvas.text(2, 1, "no trial has been measured yet", "quiet")
             return canvas
-        if self._ground is None or (self._ground.width, self._ground.height) != tuple(self.size):
+        if self._ground is None or (self._ground.width, self._ground.height) != (self._width, self._height):
             self._ground = self._draw_ground(drawn)
         canvas = self._ground.copy()
         self._draw_best(canvas, drawn)
@@ -210,13 +209,12 @@ class FrontPlot(Widget, can_focus=True):
     def _draw_ground(self, drawn: Scene) -> Canvas:
         """All but the best and the cursor."""
         canvas, glyphs = self._blank(), self._glyphs
-        left, bottom = self._gutter, 1 + self._plot_height
-        for dot in drawn.dots:
-            self._draw_dot(canvas, dot)
+        left, bottom = GUTTER, 1 + self._plot_height
+        self._draw_dots(canvas, drawn.dots)
         self._draw_limits(canvas, drawn)
         self._draw_edge(canvas, drawn)
         canvas.down(left - 1, 1, bottom - 1, "|" if glyphs.is_ascii else "│", "axis")
-        canvas.across(bottom, left - 1, self.size.width - 1, "-" if glyphs.is_ascii else "─", "axis")
+        canvas.across(bottom, left - 1, self._width - 1, "-" if glyphs.is_ascii else "─", "axis")
         canvas.put(left - 1, bottom, "+" if glyphs.is_ascii else "└", "axis")
         self._draw_ticks(canvas, drawn)
         if drawn.original is not None:
@@ -227,21 +225,24 @@ class FrontPlot(Widget, can_focus=True):
         self._draw_titles(canvas, drawn)
         return canvas
 
-    def _draw_dot(self, canvas: Canvas, dot: Dot) -> None:
-        x = self._gutter * DOTS_ACROSS + min(int(dot.x * self._plot_width * DOTS_ACROSS), self._plot_width * 2 - 1)
-        y = DOTS_DOWN + min(int((1 - dot.y) * self._plot_height * DOTS_DOWN), self._plot_height * 4 - 1)
-        if not dot.trial.is_feasible:
-            canvas.dot(x, y, "dot")
-            return
-        for across in (x, x ^ 1):  # a feasible one is a block of four dots in its cell
-            for down in (y, y ^ 1):
-                canvas.dot(across, down, "feasible", ":")
+    def _draw_dots(self, canvas: Canvas, dots: list[Dot]) -> None:
+        """A dot each; a feasible one is a block of four in its cell."""
+        left, width, height = GUTTER * DOTS_ACROSS, self._plot_width * DOTS_ACROSS, self._plot_height * DOTS_DOWN
+        feasible = []
+        for across, up, trial in dots:
+            x, y = left + min(int(across * width), width - 1), DOTS_DOWN + min(int((1 - up) * height), height - 1)
+            if trial.is_feasible:
+                feasible.append((x, y))
+            else:
+                canvas.dot(x, y, "dot")
+        for x, y in feasible:
+            canvas.block(x, y, "feasible", ":")
 
     def _draw_limits(self, canvas: Canvas, drawn: Scene) -> None:
-        ascii_only, right = self._glyphs.is_ascii, self.size.width - 1
+        ascii_only, right = self._glyphs.is_ascii, self._width - 1
         if drawn.y_limit is not None and drawn.up.limit is not None:
             _, row = self._cell(0, drawn.y_limit)
-            canvas.across(row, self._gutter, right, "-" if ascii_only else "╌", "limit", over=False)
+            canvas.across(row, GUTTER, right, "-" if ascii_only else "╌", "limit", over=False)
             sign = self._glyphs.at_most if drawn.up.smaller_is_better else self._glyphs.at_least
             text = f" {drawn.up.name.removesuffix(' %')} {sign} {significant(drawn.up.limit)} "
             canvas.text(right - len(text), row, text, "limit")
@@ -272,11 +273,11 @@ class FrontPlot(Widget, can_focus=True):
         bottom = 1 + self._plot_height
         for tick in drawn.y_ticks(max(2, self._plot_height // ROWS_BETWEEN_TICKS)):
             _, row = self._cell(0, tick.at)
-            text = self._glyphs.plain(tick.text)[: self._gutter - 1]
-            canvas.text(self._gutter - 1 - len(text), row, text, "axis")
-            canvas.put(self._gutter - 1, row, "+" if self._glyphs.is_ascii else "┤", "axis")
+            text = self._glyphs.plain(tick.text)[: GUTTER - 1]
+            canvas.text(GUTTER - 1 - len(text), row, text, "axis")
+            canvas.put(GUTTER - 1, row, "+" if self._glyphs.is_ascii else "┤", "axis")
         free = 0
-        title_at = self.size.width - len(self._across_title(drawn)) - 1
+        title_at = self._width - len(self._across_title(drawn)) - 1
         for tick in sorted(drawn.x_ticks(max(2, self._plot_width // CELLS_BETWEEN_TICKS))):
             free = self._draw_x_tick(canvas, tick, bottom, free, title_at)
         canvas.text(title_at + 1, bottom + 1, self._across_title(drawn), "quiet")
@@ -313,7 +314,7 @@ class FrontPlot(Widget, can_focus=True):
             (self._glyphs.slow, "slow"),
             (f"{more}{second} {unit}".rstrip(), "quiet"),
         ]
-        at = self.size.width - sum(len(text) for text, _ in parts) - 1
+        at = self._width - sum(len(text) for text, _ in parts) - 1
         if at <= len(title) + 1:
             parts, at = parts[1:], at + len(parts[0][0])
         for text, style in parts if at > len(title) + 1 else []:
@@ -323,14 +324,14 @@ class FrontPlot(Widget, can_focus=True):
     def _draw_outside(self, canvas: Canvas, drawn: Scene) -> None:
         n = drawn.outside
         if n.get("below"):
-            canvas.text(self._gutter + 1, self._plot_height, f"{self._glyphs.down} {n['below']} below", "quiet")
+            canvas.text(GUTTER + 1, self._plot_height, f"{self._glyphs.down} {n['below']} below", "quiet")
         if n.get("above"):
-            canvas.text(self._gutter + 1, 1, f"{self._glyphs.up} {n['above']} above", "quiet")
+            canvas.text(GUTTER + 1, 1, f"{self._glyphs.up} {n['above']} above", "quiet")
         if n.get("left"):
-            canvas.text(self._gutter + 1, 2, f"{'<' if self._glyphs.is_ascii else '◀'} {n['left']}", "quiet")
+            canvas.text(GUTTER + 1, 2, f"{'<' if self._glyphs.is_ascii else '◀'} {n['left']}", "quiet")
         if n.get("right"):
             text = f"{n['right']} {'>' if self._glyphs.is_ascii else '▶'}"
-            canvas.text(self.size.width - len(text) - 1, self._plot_height, text, "quiet")
+            canvas.text(self._width - len(text) - 1, self._plot_height, text, "quiet")
 
     def _draw_best(self, canvas: Canvas, drawn: Scene) -> None:
         best = self._state.best_trial
@@ -369,7 +370,7 @@ class FrontPlot(Widget, can_focus=True):
         else:
             mark = self._glyphs.down if y < 0 else self._glyphs.up if y > 1 else "<" if x < 0 else ">"
         canvas.put(column, row, mark, style)
-        start = column - len(text) if column + len(text) >= self.size.width else column + 1
+        start = column - len(text) if column + len(text) >= self._width else column + 1
         canvas.text(start, row, text, style)
 
     # The other two views --------------------------------------------------------------------------------------------
@@ -380,10 +381,10 @@ class FrontPlot(Widget, can_focus=True):
             canvas.text(2, 1, "nothing on the front is smaller than the original yet", "quiet")
             return canvas
         last, most = max(self._state.trials), gains[-1].volume
-        left, bottom = self._gutter, 1 + self._plot_height
+        left, bottom = GUTTER, 1 + self._plot_height
         canvas.text(0, 0, "volume that the front dominates, % of now", "quiet")
         canvas.down(left - 1, 1, bottom - 1, "|" if self._glyphs.is_ascii else "│", "axis")
-        canvas.across(bottom, left - 1, self.size.width - 1, "-" if self._glyphs.is_ascii else "─", "axis")
+        canvas.across(bottom, left - 1, self._width - 1, "-" if self._glyphs.is_ascii else "─", "axis")
         for share in (0.0, 0.5, 1.0):
             _, row = self._cell(0, share / 1.05)
             canvas.text(left - 1 - len(f"{share:.0%}"), row, f"{share:.0%}", "axis")
@@ -393,7 +394,7 @@ class FrontPlot(Widget, can_focus=True):
         if before:
             told += f" (+{percent(most / before - 1)})"
         canvas.text(left, bottom + 1, "0", "axis")
-        canvas.text(self.size.width - 1 - len(str(last)), bottom + 1, str(last), "axis")
+        canvas.text(self._width - 1 - len(str(last)), bottom + 1, str(last), "axis")
         title = "trial number"
         canvas.text(left + (self._plot_width - len(title)) // 2, bottom + 1, title, "quiet")
         self.border_subtitle = told.strip()
@@ -408,7 +409,7 @@ class FrontPlot(Widget, can_focus=True):
             height = 1 - value / most / 1.05
             y = DOTS_DOWN + min(int(height * self._plot_height * DOTS_DOWN), self._plot_height * DOTS_DOWN - 1)
             for between in range(y, before + 1) if before is not None and before > y else (y,):
-                canvas.dot(self._gutter * DOTS_ACROSS + x, between, "bar", "*")
+                canvas.dot(GUTTER * DOTS_ACROSS + x, between, "bar", "*")
             before = y
 
     def what_matters(self) -> list[Importance]:
@@ -427,11 +428,11 @@ class FrontPlot(Widget, can_focus=True):
             canvas.text(2, 1, f"told from {FEWEST_TRIALS} measured trials on", "quiet")
             return canvas
         name_width = min(24, max(len(each.choice) for each in found) + 1)
-        cell = max(6, (self.size.width - name_width - 2) // 3)
+        cell = max(6, (self._width - name_width - 2) // 3)
         canvas.text(0, 0, "share of the spread that each choice explains", "quiet")
         for at, title in enumerate(("size", "latency", "quality")):
             canvas.text(name_width + at * cell, 2, title, "title")
-        for row, each in enumerate(found[: self.size.height - 3], 3):
+        for row, each in enumerate(found[: self._height - 3], 3):
             canvas.text(0, row, each.choice[: name_width - 1], "title")
             for at, share in enumerate((each.size, each.latency, each.drop)):
                 length = max(1, cell - 6)

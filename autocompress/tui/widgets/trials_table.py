@@ -121,7 +121,7 @@ class TrialsTable(ScrollView, can_focus=True):
         self._state, self._view, self._glyphs, self._rows = state, view, glyphs, rows
         self._current, self._drawn, self._is_alive = current, now, is_alive
         self._lay_out()
-        self.virtual_size = Size(0, len(rows) + self._n_heading_lines)
+        self._set_height(len(rows) + self._n_heading_lines)
         place = view.place(state, anchor.number if anchor else None)
         if place is not None:
             self._scroll_rows(place - offset)
@@ -129,6 +129,11 @@ class TrialsTable(ScrollView, can_focus=True):
             self.reveal()
         self.border_subtitle = self._subtitle()
         self.refresh()
+
+    def _set_height(self, height: int) -> None:
+        """Tell the scrollbar how long the table is, without laying out the whole screen for each trial."""
+        self.set_reactive(TrialsTable.virtual_size, Size(0, height))
+        self._scroll_update(self.virtual_size)
 
     def _anchor(self) -> tuple[Trial | None, int]:
         """The trial that keeps its place on the screen when rows come or go, and its line there."""
@@ -251,7 +256,8 @@ class TrialsTable(ScrollView, can_focus=True):
     def _style(self, name: str) -> Style:
         style = self._styles.get(name)
         if style is None:
-            style = self._styles[name] = self.get_component_rich_style(f"trials--{name}")
+            style = self.get_component_rich_style(f"trials--{name}") if name else self.rich_style
+            self._styles[name] = style
         return style
 
     def render_line(self, y: int) -> Strip:
@@ -266,10 +272,11 @@ class TrialsTable(ScrollView, can_focus=True):
             return self._strip(list(self._row(self._rows[place])), width)
         if not self._rows and y == self._n_heading_lines + 1:
             return self._strip([Segment(self._nothing(), self._style("ended"))], width)
-        return Strip.blank(width, self.rich_style)
+        return Strip.blank(width, self._style(""))
 
     def _strip(self, segments: list[Segment], width: int) -> Strip:
-        return Strip(segments).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+        ground = self._style("")
+        return Strip(segments).adjust_cell_length(width, ground).apply_style(ground)
 
     def _nothing(self) -> str:
         if self._state.trials:
