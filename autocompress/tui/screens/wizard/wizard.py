@@ -53,6 +53,7 @@ class WizardScreen(Screen[None]):
     SCOPED_CSS = False  # the class -ascii is the app's
     CSS = """
     .-ascii WizardScreen Select .arrow { display: none; }
+    .-ascii WizardScreen OptionList, .-ascii WizardScreen .cells { text-overflow: clip; }
     """
     DEFAULT_CSS = """
     WizardScreen > #steps { height: 1; background: $panel; padding: 0 1; margin-bottom: 1; }
