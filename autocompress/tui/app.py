@@ -127,14 +127,20 @@ class AutocompressApp(App[None]):
         remedy = f"({type(error).__name__}; run with --debug for the traceback)"
         self.panic(Text.assemble(("error: ", "bold red"), f"{told} {remedy}"))
 
+    @property
+    def _run_screen(self) -> RunScreen | None:
+        """The screen on top, if it is of a run and stands; timers fire before and after that, too."""
+        stack = self.screen_stack
+        top = stack[-1] if stack else None
+        return top if isinstance(top, RunScreen) and top.is_mounted else None
+
     def _poll(self) -> None:
-        attachment, screen = self.attachment, self.screen
-        if attachment is not None and attachment.poll() and isinstance(screen, RunScreen) and screen.is_mounted:
+        attachment = self.attachment
+        if attachment is not None and attachment.poll() and (screen := self._run_screen) is not None:
             screen.refresh_run()
 
     def _tick(self) -> None:
-        screen = self.screen
-        if self.attachment is not None and isinstance(screen, RunScreen) and screen.is_mounted:
+        if self.attachment is not None and (screen := self._run_screen) is not None:
             screen.refresh_clock()
 
     def get_key_display(self, binding: Binding) -> str:
