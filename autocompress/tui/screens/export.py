@@ -103,11 +103,11 @@ class ExportScreen(RunScreen, ModalScreen[None]):
         try:
             self.text = await output_of("export", str(folder), "--trial", str(self.number), "-o", "-")
         except CommandFailed as failure:
+            self._end_loading()
             self._why_not = f"The recipe file cannot be made: {failure}"
             self._tell(self._why_not, "wrong")
             return
-        finally:
-            self._end_loading()
+        self._end_loading()
         self.query_one("#yaml", Static).update(yaml_lines(self.glyphs.plain(self.text)))
         self._tell("")
 

@@ -74,10 +74,10 @@ class StoredScreen(ModalScreen[str | None]):
         try:
             output = await output_of(self.url, program=FOLLOW, seconds=SECONDS_UNTIL_GIVEN_UP)
         except CommandFailed as failure:
+            self._end_loading()
             self._tell(f"The storage cannot be read: {failure}", wrong=True)
             return
-        finally:
-            self.query_one("#loading").display = False
+        self._end_loading()
         studies = [plain for line in output.splitlines() if (plain := _study(line)) is not None]
         if not studies:
             self._tell("The storage holds no search of this program. `search --storage URL` records one there.")
@@ -89,6 +89,9 @@ class StoredScreen(ModalScreen[str | None]):
         listed.highlighted = 0
         listed.focus()
         self._tell(f"{len(studies)} in {shown_url(self.url)}")
+
+    def _end_loading(self) -> None:
+        self.query_one("#loading").display = False
 
     def _line(self, study: dict[str, Any]) -> Content:
         plain = self._glyphs.plain

@@ -66,7 +66,7 @@ class TryRecipeScreen(RunScreen):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Back", key_display="esc"),
+        Binding("escape", "leave", "Back", key_display="esc", priority=True),
         Binding("ctrl+s", "send", "Let the search try it", key_display="^s", priority=True),
     ]
     SCOPED_CSS = False
