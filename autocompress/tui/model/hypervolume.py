@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -19,16 +19,6 @@ from autocompress.tui.model.run_state import RunState
 SLOWEST = 2.0
 DROP_WITHOUT_LIMIT = 0.1
 """Of the original's value."""
-
-
-def area(points: Iterable[tuple[float, float]], reference: tuple[float, float]) -> float:
-    """The area between a reference and the points that are smaller than it in both figures."""
-    total, lowest = 0.0, reference[1]
-    for x, y in sorted(points):
-        if x < reference[0] and y < lowest:
-            total += (reference[0] - x) * (lowest - y)
-            lowest = y
-    return total
 
 
 def volume(points: Sequence[Point], reference: Point) -> float:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from autocompress.limits import Bound, parse_bound
@@ -320,7 +321,7 @@ class RunState:
     @property
     def seconds_per_trial(self) -> float | None:
         """What a trial took on average, lately: over the last twenty that ran."""
-        spans = [t.wall_seconds for t in list(self.trials.values())[-20:] if t.wall_seconds is not None]
+        spans = [t.wall_seconds for t in islice(reversed(self.trials.values()), 20) if t.wall_seconds is not None]
         return sum(spans) / len(spans) if spans else None
 
     @property
@@ -334,7 +335,7 @@ class RunState:
     @property
     def since_improvement(self) -> int | None:
         """How many trials ended since the front last changed; None before it held any but the original."""
-        return None if self.last_improvement is None else max(self.trials) - self.last_improvement
+        return None if self.last_improvement is None else next(reversed(self.trials)) - self.last_improvement
 
 
 def parsed(line: bytes) -> dict[str, Any] | None:

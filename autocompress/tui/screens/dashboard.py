@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 from textual import events, on
@@ -26,6 +27,8 @@ from autocompress.tui.widgets.trials_table import TrialsTable
 
 SECONDS_BEFORE_DETAIL = 0.06
 """A cursor that runs along the rows does not draw the detail of each."""
+SHARE_FOR_ROWS = 8
+"""New trials wait so many times as long as it took to draw them last: with 20,000 of them half a second."""
 PANES = ("trials", "front", "detail", "now")
 
 
@@ -121,6 +124,8 @@ class DashboardScreen(Steering):
         self._message: Content | None = None
         self._n_said = 0
         self._detail_timer: Timer | None = None
+        self._rows_timer: Timer | None = None
+        self._rows_drawn = self._seconds_for_rows = 0.0
         self._detail_of: object = None
         self._record: tuple[Trial, dict[str, Any]] | None = None
 
@@ -162,8 +167,8 @@ class DashboardScreen(Steering):
         if not self.is_mounted:
             return
         self.refresh_clock()
-        self._draw_rows()
         self._draw_message()
+        self._draw_rows_in_turn()
 
     def refresh_clock(self) -> None:
         """Draw what changes with time alone."""
@@ -183,6 +188,24 @@ class DashboardScreen(Steering):
             is_recording=self.attachment.is_recording,
         )
         self.now.show(self.state, self.glyphs, is_alive=is_alive, now=now)
+
+    def _draw_rows_in_turn(self) -> None:
+        """Draw the rows, but not all the time where there are so many that this takes long."""
+        if self._rows_timer is not None:
+            return
+        wait = self._rows_drawn + SHARE_FOR_ROWS * self._seconds_for_rows - time.monotonic()
+        if wait > 0:
+            self._rows_timer = self.set_timer(wait, self._draw_rows_late)
+        else:
+            self._draw_rows_late()
+
+    def _draw_rows_late(self) -> None:
+        self._rows_timer = None
+        if self.owner.attachment is None or not self.is_mounted:
+            return
+        began = time.thread_time()
+        self._draw_rows()
+        self._rows_drawn, self._seconds_for_rows = time.monotonic(), time.thread_time() - began
 
     def _draw_rows(self) -> None:
         self.table.show(self.state, self.view, self.glyphs, is_alive=self._is_alive)

@@ -140,18 +140,12 @@ class Steering(RunScreen):
     def ask_to_try(self, trial: Trial | None) -> None:
         """Edit a recipe and ask for it to be tried next."""
         why_not = self.why_not_steered
-        recipe = self.attachment.record(trial).get("recipe") if trial is not None else None
-        if why_not is not None or recipe is None:
+        if why_not is not None or trial is None:
             self.tell(why_not or "there is no recipe to begin with", accepted=False)
             return
-        from autocompress.tui.screens.recipe_editor import RecipeEditor
+        from autocompress.tui.screens.try_recipe import TryRecipeScreen
 
-        def answered(edited: dict[str, Any] | None) -> None:
-            if edited is not None:
-                self.ask("try_recipe", "try this recipe next", recipe=edited)
-
-        assert trial is not None
-        self.app.push_screen(RecipeEditor(recipe, f"Edit the recipe of #{trial.number}"), answered)
+        self.app.push_screen(TryRecipeScreen(trial.number))
 
 
 def number_mistake(text: str) -> str | None:
