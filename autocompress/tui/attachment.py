@@ -18,6 +18,8 @@ from autocompress.tui.model.log_tail import LogReplaced, LogTail
 from autocompress.tui.model.run_state import Line, RunState
 from autocompress.tui.model.trial import Trial
 
+SECONDS_TO_FOLLOW, SECONDS_TO_CATCH_UP = 0.05, 0.12
+"""What a `poll` may take, a fifth of a second apart, so that keys are still answered in between."""
 SILENT_SECONDS = 6.0
 """A search gives a sign of life every two seconds; after this long without one, we look whether it is still there."""
 
@@ -38,15 +40,25 @@ class Attachment:
         self.title = title
         self.folder = folder
         self.state = RunState()
+        self.is_behind = False
+        """Whether the last `poll` left something for the next one."""
         self._tail = LogTail(log)
 
-    def poll(self, seconds: float = 0.05) -> bool:
-        """Take in what is new, for so long at most; tells whether anything was."""
-        until = time.monotonic() + seconds
+    def poll(self, seconds: float | None = None) -> bool:
+        """Take in what is new; tells whether anything was.
+
+        Args:
+            seconds: of CPU time that it may take at most; None for what a screen can do without.
+        """
+        if seconds is None:
+            seconds = SECONDS_TO_CATCH_UP if self.is_behind else SECONDS_TO_FOLLOW
+        until = time.thread_time() + seconds
         before, state = self.state.revision, self.state
+        self.is_behind = False
         while lines := self._new_lines():
             self.state.take(lines)
-            if time.monotonic() > until:
+            if time.thread_time() > until:
+                self.is_behind = True
                 break
         return self.state is not state or self.state.revision != before
 

@@ -77,7 +77,7 @@ class ReplayAttachment(Attachment):
         passed = 0.0 if self._since is None else (self._clock() - self._since) * self.speed
         return min(self._position + passed, self.seconds)
 
-    def poll(self, seconds: float = 0.05) -> bool:
+    def poll(self, seconds: float | None = None) -> bool:
         """Reveal what is due, and take it in."""
         now = self.now()
         due = self._told
