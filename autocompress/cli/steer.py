@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from autocompress.control import Request
     from autocompress.runs import RunFolder
 
-SECONDS_TO_ANSWER = 10.0
+SECONDS_TO_ANSWER = 20.0
 SECONDS_BETWEEN_LOOKS = 0.1
 
 steer = typer.Typer(

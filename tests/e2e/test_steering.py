@@ -13,6 +13,7 @@ import yaml
 from command_line import PATIENCE_SECONDS, TASK_FILE, CommandLine
 
 from autocompress.control import CONTROL_NAME, Request, append
+from autocompress.search.session import view_run
 
 QUICK = ("--formats", "pytorch", "--methods", "fp16,bf16,int8_weight_only,rtn", "--max-quality-drop", "10pp")
 ASKED_FOR = {"steps": [{"rtn": {"bits": 8, "group_size": 64}}], "format": "pytorch"}
@@ -215,6 +216,25 @@ def test_a_cancelled_trial_is_ended_at_once_and_not_tried_again_and_a_stop_judge
     cli("resume", "held", "--trials", running + 2)
     recipes = [cli.record("held", number)["recipe"] for number in range(running + 2)]
     assert recipes.count(record["recipe"]) == 1
+
+
+def test_finalists_that_another_limit_brings_back_are_built_again(cli: CommandLine) -> None:
+    with cli.held_search(*QUICK[:-1], "0.1pp", "--trials", 4) as (process, _):
+        steered = Steered(cli, process)
+        steered.steer("limit", "size", "0.0001x")
+        cli.release()
+        steered.wait_for(lambda: 2 in cli.trials_in("held"))
+        cli.hold(process)
+        left = sorted(path.name for path in (steered.run / "artifacts").iterdir())
+        assert left == ["0", "3"]
+        steered.steer("limit", "size", "none")
+        cli.release()
+        printed = finish(process)
+    assert process.returncode == 0, printed
+    outcome = view_run(str(steered.run)).outcome
+    assert outcome is not None
+    assert len(outcome.finalists) > 1
+    assert [finalist.problem for finalist in outcome.finalists] == [None] * len(outcome.finalists)
 
 
 def test_the_original_cannot_be_cancelled(cli: CommandLine) -> None:
