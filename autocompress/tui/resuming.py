@@ -17,19 +17,19 @@ class Resumption:
     Args:
         folder: of the run.
         trials: how many recipes are to be tried in all; the run's own number when None.
-        program: what ``resume`` is a command of.
+        program: what ``resume`` is a command of; this very program when None.
 
     Raises:
         OSError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, trials: int | None = None, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(self, folder: Path, trials: int | None = None, program: Sequence[str] | None = None) -> None:
         self._log = folder / LOG_NAME
         more = ["--trials", str(trials)] if trials is not None else []
         with self._log.open("ab") as log:
             self._began = log.tell()
             self._process = subprocess.Popen(
-                [*program, "resume", str(folder.absolute()), *more],
+                [*(program or PROGRAM), "resume", str(folder.absolute()), *more],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -20,7 +20,7 @@ from autocompress.tui.theme import Glyphs
 from autocompress.tui.widgets.trial_text import is_broken, seconds_text, verdict_of
 
 NAME_WIDTH = 18
-NARROWEST, WIDEST = 16, 30
+NARROWEST, WIDEST = 18, 30
 MARK_WIDTH = 4
 
 
@@ -95,6 +95,8 @@ class CompareScreen(RunScreen, ModalScreen[None]):
         if any(trial.contended for trial in trials):
             words += f"\n{glyphs.contended} the machine was busy while this was timed"
         legend.update(words)
+        around = 2 + words.count("\n") + 1  # the frame, and the legend below the table
+        self.query_one("#scroll").styles.max_height = max(3, self.size.height - around)
 
     def _lines(self, trials: list[Trial], sign: str) -> list[Content]:
         glyphs, state = self.glyphs, self.state

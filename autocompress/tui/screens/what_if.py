@@ -51,8 +51,10 @@ class WhatIfScreen(RunScreen):
         Binding("left_square_bracket", "jump(-1)", show=False, tooltip="Tighten until one trial less is inside"),
         Binding("right_square_bracket", "jump(1)", show=False, tooltip="Loosen until one trial more is inside"),
         Binding("space", "on_off", "On/off", key_display="space"),
-        Binding("equals_sign", "type('')", "Type", key_display="=", tooltip="Type a value; a digit begins it at once"),
-        Binding("u", "unit", "Unit", tooltip="Between the figure's own unit and the original's multiple"),
+        Binding(
+            "equals_sign", "type('')", show=False, key_display="=", tooltip="Type a value; a digit begins it at once"
+        ),
+        Binding("u", "unit", show=False, tooltip="Between the figure's own unit and the original's multiple"),
         Binding("x", "reset", "As now", tooltip="Back to the limits of the search"),
         Binding("enter", "apply", "Make it so", key_display="enter", tooltip="Make them the search's limits"),
         Binding("v", "axes", show=False, tooltip="Other axes for the picture"),
@@ -191,13 +193,13 @@ class WhatIfScreen(RunScreen):
         name = LIMIT_WORDS[limit.name]
         value = f"{glyphs.at_most} {limit.written}" if limit.is_on else "no limit"
         kept = figures.n_kept(limit.bound.bound)
-        count = f"{kept:,} of {len(figures.values):,} inside" if limit.is_on else f"{len(figures.values):,} measured"
+        count = f"{kept:,}/{len(figures.values):,} inside" if limit.is_on else f"{len(figures.values):,} measured"
         now = f"now {its.written if its else 'none'}" if is_changed else ""
         scale = limit.number / limit.bound.bound if limit.bound.bound else 100.0 if limit.unit in ("%", "pp") else 1.0
         head = Content.assemble(
             (f"{sign} {name:<13}", "bold" if is_chosen else ""),
-            (f"{value:<14}", "bold $accent" if is_changed else "" if limit.is_on else "$quiet"),
-            (f"{count:<24}", "" if limit.is_on else "$quiet"),
+            (f"{value:<11}", "bold $accent" if is_changed else "" if limit.is_on else "$quiet"),
+            (f"{count:<20} ", "" if limit.is_on else "$quiet"),
             (now, "$quiet"),
         )
         line = strip(figures.values, limit.bound.bound, width - 2, glyphs, is_on=limit.is_on, scale=scale)
@@ -271,6 +273,7 @@ class WhatIfScreen(RunScreen):
         picture = self.query_one("#picture", FrontPlot)
         if picture.display and self.state.original is not None:
             picture.show(self.state.under(bounds_of(self._limits)), self._view, self.glyphs)
+            picture.border_title = "Front under these limits"
 
     def _tell(self, text: str, kind: str = "") -> None:
         told = self.query_one("#told", Static)
