@@ -80,6 +80,7 @@ def probe(spec):
         seconds=24.0,
     )
     say("suggestion", constraints={"quality_drop": "1pp", "size": "0.5x", "latency": None}, seconds_per_trial=24.0)
+    time.sleep(1.0)  # nobody waits for its end
 
 
 def search(spec, name):

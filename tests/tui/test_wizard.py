@@ -26,7 +26,7 @@ from autocompress.tui.screens.wizard.look_step import ColumnRow
 from autocompress.tui.screens.wizard.yaml_screen import YamlScreen
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("fake_program.py")))
-PATIENCE_LOOKS = 1200
+PATIENCE_LOOKS = 4000
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from autocompress.tui.model.probe import Offer, Probe
 
 OWN_TASK_SUFFIX = ".py"
 PREFERENCES = {
-    "balanced": "the largest product of smaller and faster",
+    "balanced": "the largest product of size reduction and speed-up",
     "size": "the fewest bytes on disk",
     "latency": "the fastest single call",
     "quality": "the least lost quality",

@@ -91,8 +91,8 @@ class LookStep(Step):
 
     @property
     def is_looking(self) -> bool:
-        """Whether the command runs."""
-        return self.looking is not None and not self.looking.is_finished
+        """Whether there is more to come."""
+        return self.looking is not None and not self.looking.is_finished and not self.probe.is_complete
 
     @property
     def is_outdated(self) -> bool:
@@ -109,7 +109,8 @@ class LookStep(Step):
 
     def leave(self) -> None:
         """A look goes on only while it is watched."""
-        self._stop()
+        if self.is_looking:
+            self._stop()
 
     def look(self) -> None:
         """Start, or start again."""
@@ -148,13 +149,22 @@ class LookStep(Step):
                         probe.take(line)
                         if line.get("kind") == "step":
                             self._draw_progress()
+                        elif probe.is_complete:  # the command still has to end, which nobody need wait for
+                            self._end(probe)
                         else:
                             self._draw()
-                if not probe.is_complete and probe.problem is None:
+                if probe.is_complete:
+                    return
+                if probe.problem is None:
                     probe.problem = Problem(child.last_words)
+        self.looking = None
+        self._end(probe)
+
+    def _end(self, probe: Probe) -> None:
+        """Draw all that was found."""
         if self._clock is not None:
             self._clock.stop()
-        self.looking = None
+            self._clock = None
         if probe.is_complete:
             self.draft.suggest(probe)
         self._draw()

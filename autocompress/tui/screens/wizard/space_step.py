@@ -35,7 +35,7 @@ class SpaceStep(Step):
         Binding("a", "tick_all", "All"),
         Binding("d", "tick_default", "Default"),
         Binding("x", "untick_methods", "No method", show=False),
-        Binding("y", "copy_install", "Copy command"),
+        Binding("y", "copy_install", "Copy the command that installs it", show=False),
     ]
     DEFAULT_CSS = """
     SpaceStep { overflow: hidden; }

@@ -48,7 +48,7 @@ class WizardScreen(Screen[None]):
         Binding("enter", "next", "Next", key_display="enter"),
         Binding("escape", "back", "Back"),
         Binding("ctrl+n", "next", "Next", show=False),
-        Binding("ctrl+y", "yaml", "Show YAML"),
+        Binding("ctrl+y", "yaml", "YAML"),
     ]
     SCOPED_CSS = False  # the class -ascii is the app's
     CSS = """
