@@ -61,7 +61,7 @@ class DashboardScreen(Steering):
     DashboardScreen.-medium #body { grid-size: 2 2; grid-columns: 51% 1fr; grid-rows: 1fr 15; }
     DashboardScreen.-medium.-short #body { grid-rows: 1fr 9; }
     DashboardScreen.-medium #trials { row-span: 2; }
-    DashboardScreen.-wide #body { grid-size: 3 1; grid-columns: 11fr 9fr 50; }
+    DashboardScreen.-wide #body { grid-size: 3 1; grid-columns: 11fr 9fr 54; }
 
     DashboardScreen.-narrow #body, DashboardScreen.-zoomed #body { layout: vertical; }
     DashboardScreen.-narrow #body > *, DashboardScreen.-zoomed #body > * { display: none; height: 1fr; width: 1fr; }

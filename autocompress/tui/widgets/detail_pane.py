@@ -36,7 +36,7 @@ class DetailPane(VerticalScroll):
     BORDER_TITLE = "3 Detail"
     DEFAULT_CSS = """
     DetailPane { background: $background; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
-    DetailPane > Static { width: 1fr; height: auto; }
+    DetailPane > Static { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's name
@@ -272,7 +272,7 @@ def _matters_in_words(matters: list[Importance], glyphs: Glyphs, width: int) -> 
 def _matters(matters: list[Importance], glyphs: Glyphs) -> list[Content]:
     if not matters:
         return []
-    lines = [Content(), Content.styled("what matters: share of the spread that it explains", "$quiet")]
+    lines = [Content(), Content.styled("what matters (share of the spread explained)", "$quiet")]
     shown = matters[:N_MATTERS]
     name_width = max(len(each.choice) for each in shown)
     for each in shown:

@@ -244,7 +244,7 @@ class FrontPlot(Widget, can_focus=True):
             _, row = self._cell(0, drawn.y_limit)
             canvas.across(row, GUTTER, right, "-" if ascii_only else "╌", "limit", over=False)
             sign = self._glyphs.at_most if drawn.up.smaller_is_better else self._glyphs.at_least
-            text = f" {drawn.up.name.removesuffix(' %')} {sign} {significant(drawn.up.limit)} "
+            text = f" {drawn.up.name.removesuffix(' %')} {sign} {significant(drawn.up.limit, 4)} "
             canvas.text(right - len(text), row, text, "limit")
         if drawn.x_limit is not None and drawn.across.limit is not None:
             column, _ = self._cell(drawn.x_limit, 0)

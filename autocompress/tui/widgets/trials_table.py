@@ -25,7 +25,7 @@ NARROWEST_NUMBER = 3
 _GLYPH_STYLES = {"front": "star", "feasible": "kept", "infeasible": "broken"}
 
 
-class TrialsTable(ScrollView, can_focus=True):
+class TrialsTable(ScrollView, can_focus=True, inherit_bindings=False):
     """One row a trial, in the view's order; the trial that runs stands above them."""
 
     BORDER_TITLE = "1 Trials"
