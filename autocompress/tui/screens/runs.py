@@ -354,7 +354,7 @@ class RunsScreen(Screen[None]):
         """Ask for words."""
         line = self.query_one("#filter", Input)
         line.add_class("shown")
-        line.focus()
+        self.set_focus(line)  # now, not after the next refresh: what is typed ahead belongs into this line
 
     @on(Input.Changed, "#filter")
     def _filtered(self, event: Input.Changed) -> None:

@@ -35,7 +35,7 @@ class FilterBar(Horizontal):
         line = self.query_one(Input)
         line.value = text
         line.cursor_position = len(text)
-        line.focus()
+        self.screen.set_focus(line)  # now, not after the next refresh: what is typed ahead belongs into this line
 
     def close(self) -> None:
         """Hide it."""
