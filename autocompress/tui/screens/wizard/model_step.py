@@ -24,7 +24,7 @@ from autocompress.tui.screens.wizard.progress_line import progress_line
 from autocompress.tui.screens.wizard.step import Step
 
 DEMO = "the demo"
-DEMO_MEANS = "a small classifier of handwritten digits, trained on first use"
+DEMO_MEANS = "a digit classifier, trained here on first use"
 
 
 class RecentList(OptionList):

@@ -58,9 +58,9 @@ class WizardScreen(Screen[None]):
     DEFAULT_CSS = """
     WizardScreen > #steps { height: 1; background: $panel; padding: 0 1; margin-bottom: 1; }
     WizardScreen > ContentSwitcher { height: 1fr; }
-    WizardScreen > #bottom { height: auto; min-height: 1; margin-top: 1; padding: 0 1; }
-    WizardScreen > #bottom > #told { width: 1fr; height: auto; max-height: 3; color: $quiet; }
-    WizardScreen > #bottom > #told.wrong { color: $error; }
+    WizardScreen > #told { height: auto; min-height: 1; max-height: 4; padding: 0 1; color: $quiet; }
+    WizardScreen > #told.wrong { color: $error; }
+    WizardScreen > #bottom { height: 1; padding: 0 1; align-horizontal: right; }
     WizardScreen > #bottom > Button { margin-left: 1; min-width: 15; }
     WizardScreen Button:focus { text-style: bold underline !important; }
     """
@@ -98,8 +98,8 @@ class WizardScreen(Screen[None]):
             step.id = f"step-{number}"
         with ContentSwitcher(initial="step-0"):
             yield from self.steps
+        yield Static(id="told", markup=False)
         with Horizontal(id="bottom"):
-            yield Static(id="told", markup=False)
             yield Button("Back (esc)", id="back", compact=True)
             yield Button("YAML (^y)", id="yaml", compact=True)
             yield Button("Next (enter)", id="next", compact=True, variant="primary")
