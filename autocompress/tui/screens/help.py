@@ -37,7 +37,18 @@ KEY_WORDS = {
 }
 ARROWS = {"up": "↑", "down": "↓", "left": "←", "right": "→"}
 KEY_WIDTH = 14
-WIDEST = 96
+WIDE = 110
+"""Two columns fit from here on."""
+WIDEST_COLUMN = 58
+MANY_KEYS = 14
+GROUPS = {
+    "Move": ("move", "end", "page", "walk", "best", "follow"),
+    "Panes": ("pane", "zoom", "axes"),
+    "Choose trials": ("filter", "clear", "sort", "reverse", "hide", "mark", "compare"),
+    "The trial under the cursor": ("open", "export", "copy", "log", "note", "try"),
+    "The search": ("what_if", "add_trials", "pause", "cancel", "runs", "detach", "stop"),
+}
+"""The keys of a screen that has many, by what they do."""
 FILTER_WORDS = (
     ("int8 onnx", "recipes that hold both words; words of notes and endings (timed out) are found, too"),
     ("-kmeans", "those without it; a minus turns any term around"),
@@ -65,12 +76,16 @@ class HelpScreen(ModalScreen[None]):
     CSS = """
     HelpScreen { align: center middle; }
     HelpScreen #window {
-        width: 96; max-width: 100%; height: auto; max-height: 100%; background: $surface;
+        width: 66; max-width: 100%; height: auto; max-height: 100%; background: $surface;
         border: round $primary; border-title-color: $primary; border-subtitle-color: $quiet; padding: 0 1;
     }
     .-ascii HelpScreen #window { border: ascii $primary; }
     HelpScreen #scroll { height: auto; max-height: 100%; }
-    HelpScreen #text { height: auto; }
+    HelpScreen.-wide #window { width: 124; }
+    HelpScreen #columns { height: auto; }
+    HelpScreen.-wide #columns { layout: horizontal; }
+    HelpScreen .column { height: auto; margin-bottom: 1; }
+    HelpScreen.-wide .column { width: 1fr; padding-right: 1; margin-bottom: 0; }
     """
 
     def __init__(self, below: Screen[Any]) -> None:
@@ -82,21 +97,33 @@ class HelpScreen(ModalScreen[None]):
         with Vertical(id="window") as window:
             window.border_title = "Keys"
             window.border_subtitle = "j k scroll   esc back"
-            with VerticalScroll(id="scroll"):
-                yield Static(id="text")
+            with VerticalScroll(id="scroll"), Vertical(id="columns"):
+                yield Static(id="left", classes="column")
+                yield Static(id="right", classes="column")
 
     def on_mount(self) -> None:
-        """Write the text, once."""
+        """Take the keys as they are now."""
         self.query_one("#scroll").focus()
         glyphs: Glyphs = getattr(self.app, "glyphs", UNICODE)
-        columns = min(WIDEST, self.size.width) - 6
-        parts: list[Content] = []
-        for name, keys in key_groups(self.below, glyphs):
-            parts.append(_group(name, keys, columns))
-        parts.append(_group("Signs", legend(glyphs), columns))
+        keys = key_groups(self.below, glyphs)
+        words: list[tuple[str, list[tuple[str, str]]]] = [("Signs", legend(glyphs))]
         if isinstance(self.below, RunScreen):
-            parts.append(_group("Filter: what is written after / narrows the trials", FILTER_WORDS, columns))
-        self.query_one("#text", Static).update(Content("\n\n").join(parts))
+            words.append(("Filter: what is written after / narrows the trials", list(FILTER_WORDS)))
+        # A screen with few keys has room for more beside them.
+        at = next((index for index, (name, _) in enumerate(keys) if name == "The search"), len(keys))
+        self._columns = (keys[:at], [*keys[at:], *words])
+
+    def on_resize(self) -> None:
+        """Two columns, or one below the other."""
+        self.set_class(self.size.width >= WIDE, "-wide")
+        self.call_after_refresh(self._write)
+
+    def _write(self) -> None:
+        is_wide = self.size.width >= WIDE
+        room = (self.size.width - 10) // 2 if is_wide else self.size.width - 8
+        for name, groups in zip(("#left", "#right"), self._columns, strict=True):
+            parts = [_group(title, keys, min(WIDEST_COLUMN, room)) for title, keys in groups]
+            self.query_one(name, Static).update(Content("\n\n").join(parts))
 
     def action_close(self) -> None:
         """Go back."""
@@ -119,7 +146,7 @@ def _group(name: str, rows: Iterable[tuple[str, str]], columns: int) -> Content:
 
 def key_groups(screen: Screen[Any], glyphs: Glyphs) -> list[tuple[str, list[tuple[str, str]]]]:
     """The keys that a screen answers to: its own, those of its panes, and those that work everywhere."""
-    groups = [("This screen", _keys(screen, glyphs))]
+    groups = _by_purpose(screen, glyphs)
     seen: set[type[DOMNode]] = set()
     for widget in screen.query("*"):
         kind = type(widget)
@@ -135,8 +162,23 @@ def key_groups(screen: Screen[Any], glyphs: Glyphs) -> list[tuple[str, list[tupl
     return [(name, keys) for name, keys in groups if keys]
 
 
+def _by_purpose(screen: Screen[Any], glyphs: Glyphs) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The screen's keys in one group, or, where they are many, in several."""
+    keys = {action: row for action, row in _keys_by_action(screen, glyphs).items() if action != "app.help"}
+    if len(keys) <= MANY_KEYS:
+        return [("This screen", list(keys.values()))]
+    named = {action: action.partition("(")[0] for action in keys}
+    groups = [(name, [keys[a] for a in keys if named[a] in actions]) for name, actions in GROUPS.items()]
+    rest = [keys[a] for a in keys if not any(named[a] in actions for actions in GROUPS.values())]
+    return [*groups, ("More", rest)]
+
+
 def _keys(node: DOMNode, glyphs: Glyphs) -> list[tuple[str, str]]:
-    """Rows of keys and what they do, keys of one action together; only what our own classes bind, as it is now."""
+    return list(_keys_by_action(node, glyphs).values())
+
+
+def _keys_by_action(node: DOMNode, glyphs: Glyphs) -> dict[str, tuple[str, str]]:
+    """Rows of keys and what they do, keys of one action together; only what our own classes bind."""
     by_action: dict[str, tuple[list[str], str]] = {}
     for kind in type(node).__mro__:
         if not kind.__module__.startswith("autocompress."):
@@ -150,7 +192,7 @@ def _keys(node: DOMNode, glyphs: Glyphs) -> list[tuple[str, str]]:
             if name not in keys:
                 keys.append(name)
             by_action[binding.action] = keys, told or words
-    return [(" ".join(keys), _worded(words)) for keys, words in by_action.values()]
+    return {action: (" ".join(keys), _worded(words)) for action, (keys, words) in by_action.items()}
 
 
 def _worded(words: str) -> str:

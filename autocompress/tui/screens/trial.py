@@ -43,12 +43,12 @@ class TrialScreen(RunScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "app.pop_screen", "Back", key_display="esc"),
-        Binding("j,right_square_bracket", "step(1)", "Next", key_display="j"),
-        Binding("k,left_square_bracket", "step(-1)", "Previous", key_display="k"),
+        Binding("j,right_square_bracket", "step(1)", "Next", key_display="j", tooltip="Next trial"),
+        Binding("k,left_square_bracket", "step(-1)", "Prev", key_display="k", tooltip="Previous trial"),
         Binding("e", "export", "Export", tooltip="Write the recipe as YAML"),
         Binding("y", "copy", "Copy", tooltip="Copy the recipe as YAML"),
         Binding("n", "note", "Note", tooltip="Write a note that is kept with the trial"),
-        Binding("t", "try_copy", "Try a copy", tooltip="Edit the recipe and let the search try it next"),
+        Binding("t", "try_copy", "Try", tooltip="Edit the recipe and let the search try it next"),
         Binding("L", "log", "Log", tooltip="The whole log of the trial"),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]

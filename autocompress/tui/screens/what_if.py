@@ -19,7 +19,7 @@ from autocompress.tui.model.answers import answer_to
 from autocompress.tui.model.differences import difference_in_words
 from autocompress.tui.model.figure_rows import gained
 from autocompress.tui.model.headroom import LIMIT_WORDS
-from autocompress.tui.model.judging import Verdicts, verdicts
+from autocompress.tui.model.judging import Verdicts, preference_key, verdicts
 from autocompress.tui.model.supposed_limit import Figures, SupposedLimit, bounds_of, limits_of, nearest_miss
 from autocompress.tui.model.ties import ties_in_words
 from autocompress.tui.model.trial import Trial
@@ -42,7 +42,7 @@ class WhatIfScreen(RunScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "app.pop_screen", "Back", key_display="esc"),
-        Binding("j,down,tab", "choose(1)", "Next limit", key_display="j", priority=True),
+        Binding("j,down,tab", "choose(1)", "Next", key_display="j", tooltip="Next limit", priority=True),
         Binding("k,up,shift+tab", "choose(-1)", "Previous limit", show=False, priority=True),
         Binding("h,left", "move(-1)", "Tighter", key_display="h", tooltip="Tighten the limit by a step"),
         Binding("l,right", "move(1)", "Looser", key_display="l", tooltip="Loosen the limit by a step"),
@@ -55,8 +55,8 @@ class WhatIfScreen(RunScreen):
             "equals_sign", "type('')", show=False, key_display="=", tooltip="Type a value; a digit begins it at once"
         ),
         Binding("u", "unit", show=False, tooltip="Between the figure's own unit and the original's multiple"),
-        Binding("x", "reset", "As now", tooltip="Back to the limits of the search"),
-        Binding("enter", "apply", "Make it so", key_display="enter", tooltip="Make them the search's limits"),
+        Binding("x", "reset", show=False, tooltip="Back to the limits of the search"),
+        Binding("enter", "apply", "Apply", key_display="enter", tooltip="Make them the search's limits"),
         Binding("v", "axes", show=False, tooltip="Other axes for the picture"),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
@@ -83,6 +83,8 @@ class WhatIfScreen(RunScreen):
     WhatIfScreen #told.done { color: $success; }
     WhatIfScreen #keys { height: auto; padding: 0 1; color: $quiet; }
     WhatIfScreen.-narrow #keys { display: none; }
+    WhatIfScreen #ranking { height: 1fr; min-height: 4; text-wrap: nowrap; text-overflow: ellipsis; }
+    WhatIfScreen.-narrow #ranking { display: none; }
     """
 
     def __init__(self) -> None:
@@ -105,6 +107,9 @@ class WhatIfScreen(RunScreen):
             with Vertical(classes="column"):
                 with Vertical(classes="panel", id="limits") as panel:
                     panel.border_title = "Limits"
+                ranking = Static(id="ranking", classes="panel")
+                ranking.border_title = "Best under these limits"
+                yield ranking
                 yield Static(HINT, id="keys")
             with Vertical(classes="column"):
                 changes = Static(id="changes", classes="panel")
@@ -161,9 +166,7 @@ class WhatIfScreen(RunScreen):
             if self.state.ending is not None
             else "the search cannot be reached: this only shows what would be"
         )
-        self.query_one("#title", Static).update(
-            Content.assemble(("What if the limits were others?", "bold"), (f"  {words}", "$quiet"))
-        )
+        self.query_one("#title", Static).update(Content.assemble(("What if?", "bold"), (f"  {words}", "$quiet")))
 
     def _draw(self) -> None:
         if not self.is_mounted or not self.query(LimitRow):
@@ -228,6 +231,14 @@ class WhatIfScreen(RunScreen):
             self._now = verdicts(trials, original, self.state.constraints, prefer)
         then = verdicts(trials, original, bounds_of(self._limits), prefer)
         panel.update(Content("\n").join(self._change_lines(self._now, then, original)))
+        ranking = self.query_one("#ranking", Static)
+        order = sorted(
+            (self.state.trials[number] for number in then.feasible if number != original.number),
+            key=lambda trial: preference_key(prefer, trial),
+        )
+        lines = [self._rank_line(trial, order[0]) for trial in order[: max(1, ranking.size.height)]]
+        ranking.border_subtitle = f"by {prefer}" if prefer != "balanced" else "by size and latency"
+        ranking.update(Content("\n").join(lines) if lines else Content.styled("none", "$quiet"))
 
     def _change_lines(self, now: Verdicts, then: Verdicts, original: Trial) -> Iterable[Content]:
         glyphs, trials = self.glyphs, self.state.trials
@@ -251,6 +262,28 @@ class WhatIfScreen(RunScreen):
         yield Content.styled(glyphs.plain(f"#{before.number}: {self._figures_in_words(before)}"), "$quiet")
         for tie in ties_in_words(best, before):
             yield Content.styled(glyphs.plain(f"tie: {tie}"), "$warning")
+
+    def _rank_line(self, trial: Trial, best: Trial) -> Content:
+        glyphs, change = self.glyphs, gained(trial.drop)
+        points = self.state.metric.is_rate if self.state.metric else False
+        is_tie = trial is not best and self._ties(trial, best)
+        told = f"{ratio(trial.size_ratio):>7} {ratio(trial.speedup.value) if trial.speedup else '–':>6}"
+        told += f" {signed(change.value, points=points) if change else '–':>6}"
+        return Content.assemble(
+            (f"{glyphs.best if trial is best else ' '} #{trial.number:<5}", "$accent" if trial is best else ""),
+            glyphs.plain(told),
+            (" tie " if is_tie else "     ", "$warning"),
+            (glyphs.plain(trial.label), "$quiet"),
+        )
+
+    def _ties(self, trial: Trial, best: Trial) -> bool:
+        """Whether the preference cannot tell the two apart: the figure that it is about overlaps, or both do."""
+        speed = trial.speedup is not None and best.speedup is not None and trial.speedup.overlaps(best.speedup)
+        quality = trial.drop is not None and best.drop is not None and trial.drop.overlaps(best.drop)
+        is_same_size = trial.size_bytes == best.size_bytes
+        return {"size": is_same_size, "latency": speed, "quality": quality}.get(
+            self.state.prefer, is_same_size and speed
+        )
 
     def _nothing(self, original: Trial) -> Iterable[Content]:
         yield Content.styled("Nothing is inside these limits.", "bold $warning")
