@@ -61,7 +61,7 @@ class DashboardScreen(Steering):
     DashboardScreen.-medium #body { grid-size: 2 2; grid-columns: 51% 1fr; grid-rows: 1fr 15; }
     DashboardScreen.-medium.-short #body { grid-rows: 1fr 9; }
     DashboardScreen.-medium #trials { row-span: 2; }
-    DashboardScreen.-wide #body { grid-size: 3 1; grid-columns: 11fr 9fr 54; }
+    DashboardScreen.-wide #body { grid-size: 3 1; grid-columns: 12fr 8fr 54; }
 
     DashboardScreen.-narrow #body, DashboardScreen.-zoomed #body { layout: vertical; }
     DashboardScreen.-narrow #body > *, DashboardScreen.-zoomed #body > * { display: none; height: 1fr; width: 1fr; }
@@ -374,11 +374,11 @@ class DashboardScreen(Steering):
 
     def _close_filter(self) -> None:
         self.filter_bar.close()
-        self.table.focus()
+        self.set_focus(self.table)
         self._draw_rows()
 
     def action_clear(self) -> None:
-        """Clear the filter; without one the marks; then what was said; then go back to the best."""
+        """Show all trials again, and no longer what was said."""
         self.view.set_filter("")
         if self.filter_bar.is_open:
             self._close_filter()

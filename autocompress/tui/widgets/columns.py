@@ -105,7 +105,7 @@ def columns_for(
         has_vram: a device's memory was measured.
     """
     limited = [column for column, name in ((RAM, "ram"), (VRAM, "vram")) if name in constraints]
-    by_weight = [SIZE, CHANGE, SPEED, *limited, QUALITY, LATENCY, RATIO, RAM, VRAM, CHANGE_INTERVAL, SPEED_INTERVAL]
+    by_weight = [SIZE, CHANGE, SPEED, *limited, QUALITY, LATENCY, CHANGE_INTERVAL, RATIO, RAM, VRAM, SPEED_INTERVAL]
     by_weight.append(SECONDS)
     chosen: list[Column] = []
     for column in by_weight:
@@ -114,7 +114,7 @@ def columns_for(
             continue
         used = sum(each.width + GAP for each in (*chosen, column))
         if width - used < (NARROWEST_LABEL if len(chosen) < 4 else COMFORTABLE_LABEL):
-            break
+            continue
         chosen.append(column)
     used = sum(column.width + GAP for column in chosen)
     return tuple(column for column in IN_ORDER if column in chosen), max(0, width - used)

@@ -25,7 +25,7 @@ from autocompress.tui.widgets.run_header import quality_text, times
 from autocompress.tui.widgets.trial_text import ORIGIN_WORDS, verdict_of
 
 NAME_WIDTH, FIGURE_WIDTH = 9, 9
-BAR_WIDTH, LIMIT_CELL = 11, 8
+BAR_WIDTH, LIMIT_CELL = 10, 7
 N_MATTERS = 6
 TALL = 24
 

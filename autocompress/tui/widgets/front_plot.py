@@ -9,6 +9,7 @@ from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widget import Widget
 
 from autocompress.rounding import percent, significant
@@ -27,6 +28,7 @@ GUTTER = 7
 """Cells for the labels of the upright axis."""
 REACH = 3
 """A click picks a trial so many cells away at most."""
+SECONDS_BETWEEN_PIECES = 0.05
 BUCKET_STYLES = ("fast", "middling", "slow")
 
 
@@ -86,6 +88,7 @@ class FrontPlot(Widget, can_focus=True):
         self._strips: list[Strip] = []
         self._styles: dict[str, Style] = {}
         self._history = HypervolumeHistory()
+        self._history_timer: Timer | None = None
         self._importances: list[Importance] = []
         self._importances_of: object = None
         self._width = self._height = self._plot_width = self._plot_height = 1
@@ -104,6 +107,11 @@ class FrontPlot(Widget, can_focus=True):
             return
         self._current, self._ground_of = current, of
         self._draw()
+        if not complete:  # a long history is read piece by piece
+            self._history_timer = self.set_timer(SECONDS_BETWEEN_PIECES, self._go_on)
+
+    def _go_on(self) -> None:
+        self.show(self._state, self._view, self._glyphs)
 
     @property
     def scene(self) -> Scene:
