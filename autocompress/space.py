@@ -58,7 +58,10 @@ class SearchSpace:
         """Why no recipe can hold this method here, or None."""
         if kind.tag not in self.methods:
             return kind().refuses(self.facts) or "every way to do it is refused for this model"
-        if any(self._fits(kind.tag, (), name) for name in self.formats):
+        # Some methods only follow another one: distillation needs a model that was made smaller.
+        earlier = [tag for tag, other in self.methods.items() if other.phase < kind.phase]
+        beginnings: list[tuple[Step, ...]] = [(), *((self._valid_steps[tag][0],) for tag in earlier)]
+        if any(self._fits(kind.tag, steps, name) for steps in beginnings for name in self.formats):
             return None
         reasons = (format_.refuses((kind(),), self.facts, self.device) for format_ in self.formats.values())
         return next((reason for reason in reasons if reason), "no format here can hold it")

@@ -358,6 +358,7 @@ def test_the_demo_is_prepared_and_looked_at(folder: Path) -> None:
         await driver.until(lambda: driver.wizard.probe.is_complete)
         assert driver.wizard.draft.trials == "16"
         assert driver.wizard.draft.model == str(folder / "demo-model")
+        assert driver.wizard.draft.stem == "demo"
 
     drive(folder, story)
 

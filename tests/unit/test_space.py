@@ -47,6 +47,11 @@ def space(request: pytest.FixtureRequest) -> SearchSpace:
     return space_on(request.param)
 
 
+def test_a_method_is_said_to_be_of_use_where_proposals_hold_it(space: SearchSpace) -> None:
+    proposed = {step.tag for _, recipe in proposals(space) for step in recipe.steps}
+    assert proposed == {tag for tag, kind in space.methods.items() if space.why_not(kind) is None}
+
+
 def test_a_proposal_is_valid_or_fails_only_by_the_interplay_of_knobs_that_are_valid_alone(space: SearchSpace) -> None:
     for _, recipe in proposals(space):
         if space.refusal(recipe) is None:

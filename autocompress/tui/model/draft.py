@@ -35,7 +35,7 @@ class Draft:
     """What a person has chosen; texts are as typed, empty where nothing is.
 
     ``model_base`` and ``data_base`` are sections of a spec that was taken over (of a recent run, of the demo): what
-    they say beyond the path stays in force while the path is theirs.
+    they say beyond the path, and ``base_name``, stays in force while the path is theirs.
     ``methods`` and ``formats`` are chosen by name; None is what a search takes by itself.
     """
 
@@ -55,9 +55,16 @@ class Draft:
     permissions: set[str] = field(default_factory=set)
     model_base: dict[str, Any] = field(default_factory=dict)
     data_base: dict[str, Any] = field(default_factory=dict)
+    base_name: str = ""
 
-    def adopt(self, spec: Mapping[str, Any]) -> None:
-        """Take over the model and the data of a search, and what they are measured on."""
+    def adopt(self, spec: Mapping[str, Any], name: str = "") -> None:
+        """Take over the model and the data of a search, and what they are measured on.
+
+        Args:
+            spec: of that search.
+            name: what a run over this model is called, if not after its path.
+        """
+        self.base_name = name
         self.model_base = copy.deepcopy(dict(spec.get("model") or {}))
         self.data_base = copy.deepcopy(dict(spec.get("data") or {}))
         self.model = str(self.model_base.get("path") or "")
@@ -72,6 +79,13 @@ class Draft:
         for name in LIMIT_NAMES:
             if name not in self.edited_limits:
                 self.limits[name] = probe.suggested.get(name, "")
+
+    @property
+    def stem(self) -> str:
+        """What a run is called after."""
+        if self.base_name and self.model == self.model_base.get("path"):
+            return self.base_name
+        return Path(self.model.strip().rstrip("/")).stem
 
     @property
     def data_parts(self) -> dict[str, str]:

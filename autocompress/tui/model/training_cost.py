@@ -14,13 +14,14 @@ def told_training_cost(offer: Offer, baseline: Baseline | None) -> str:
     if offer.training_samples is None or baseline is None or baseline.p50_ms is None:
         return "trains, minutes a trial"
     seconds = offer.training_samples * CALLS_PER_TRAINED_SAMPLE * baseline.p50_ms / 1000
-    return f"trains, roughly {told_duration(max(60.0, seconds), digits=1)} a trial"
+    minutes = max(1, float(significant(seconds / 60, 1)))
+    return f"trains, roughly {minutes:.0f} min a trial"
 
 
-def told_duration(seconds: float, digits: int = 2) -> str:
+def told_duration(seconds: float) -> str:
     """``24 s``, ``12 min``, ``3.5 h``."""
     if seconds < 90:
-        return f"{significant(seconds, digits)} s"
+        return f"{significant(seconds, 2)} s"
     if seconds < 90 * 60:
-        return f"{significant(seconds / 60, digits)} min"
-    return f"{significant(seconds / 3600, digits)} h"
+        return f"{significant(seconds / 60, 2)} min"
+    return f"{significant(seconds / 3600, 2)} h"

@@ -156,7 +156,7 @@ class ModelStep(Step):
 
     def _take_demo(self, line: dict[str, Any]) -> None:
         spec = line.get("spec") or {"model": {"path": line["model"]}, "data": {"path": line["data"]}}
-        self.draft.adopt(spec)
+        self.draft.adopt(spec, "demo")
         trials = (spec.get("budget") or {}).get("trials")
         if trials:
             self.draft.trials = str(trials)

@@ -39,7 +39,7 @@ class SpaceStep(Step):
     ]
     DEFAULT_CSS = """
     SpaceStep { overflow: hidden; }
-    SpaceStep > ChoiceList { height: auto; max-height: 1fr; }
+    SpaceStep > ChoiceList { height: 1fr; }
     SpaceStep > #about { height: 3; margin-top: 1; }
     """
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
@@ -36,8 +34,7 @@ class StartStep(Step):
         """Fill in what was written; the run's name comes from the model."""
         draft = self.draft
         if not draft.name.strip() or draft.name == self.wizard.suggested_name:
-            stem = Path(draft.model.strip().rstrip("/")).stem
-            draft.name = self.wizard.suggested_name = fresh_name(stem, self.wizard.owner.root)
+            draft.name = self.wizard.suggested_name = fresh_name(draft.stem, self.wizard.owner.root)
         for name in ("trials", "timeout", "name"):
             self.query_one(f"#{name}", Field).fill(getattr(draft, name))
         self._tell()
