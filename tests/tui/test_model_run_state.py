@@ -43,7 +43,7 @@ from autocompress.records import (
 )
 from autocompress.spec import Constraints
 from autocompress.tui.attachment import Attachment
-from autocompress.tui.model.judging import verdicts
+from autocompress.tui.model.judging import Candidates
 from autocompress.tui.model.run_state import FINISHED, PAUSED, RUNNING, STARTING, Line, RunState
 
 
@@ -253,8 +253,9 @@ def test_trials_are_judged_as_the_search_judges_them_and_anew_when_limits_change
         assert state.best == (order[0].number if order else None)
         assert state.original is not None
         bounds = {name: parse_bound(name, text) for name, text in written.items()}
-        seen = verdicts(state.trials.values(), state.original, bounds, "balanced")
+        seen = Candidates(state.trials.values(), state.original).verdicts(bounds, "balanced")
         assert (seen.front, seen.best) == (state.front.numbers, state.best)
+        assert [trial.number for trial in seen.ranking] == [each.number for each in order]
         assert seen.feasible == {each.number for each in expected if each.feasible}
     supposed = folded(lines[:-1]).under({name: parse_bound(name, text) for name, text in then.items()})
     assert (supposed.front.numbers, supposed.best) == (folded(lines).front.numbers, folded(lines).best)

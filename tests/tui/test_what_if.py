@@ -12,7 +12,7 @@ from over_run import over, play, searching, text_of, until_shown
 from textual.pilot import Pilot
 
 from autocompress.limits import parse_bound
-from autocompress.tui.model.judging import verdicts
+from autocompress.tui.model.judging import Candidates
 from autocompress.tui.model.run_state import Metric
 from autocompress.tui.model.supposed_limit import Figures, SupposedLimit, bounds_of, limits_of, nearest_miss
 from autocompress.tui.model.trial import Interval, Trial
@@ -129,8 +129,9 @@ def test_moving_a_limit_changes_counts_front_and_best_at_once(
     assert state.original is not None
     limits = limits_of(state)
     loosened = [each.moved(1, coarse=True) if each.name == "quality_drop" else each for each in limits]
-    now = verdicts(state.trials.values(), state.original, state.constraints, state.prefer)
-    then = verdicts(state.trials.values(), state.original, bounds_of(loosened), state.prefer)
+    candidates = Candidates(state.trials.values(), state.original)
+    now = candidates.verdicts(state.constraints, state.prefer)
+    then = candidates.verdicts(bounds_of(loosened), state.prefer)
     assert now != then
 
     async def script(pilot: Pilot[None]) -> None:

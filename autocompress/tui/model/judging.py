@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from autocompress.dominance import nondominated
 from autocompress.limits import Bound, Figures, excess
-from autocompress.tui.model.front import Front, point_of
+from autocompress.tui.model.front import Point, point_of
 from autocompress.tui.model.trial import Trial
 
 
@@ -33,6 +34,10 @@ def preference_key(prefer: str, trial: Trial) -> tuple[float, float, int]:
     """The smallest is the best; of trials that have the three figures of a front."""
     point = point_of(trial)
     assert point is not None
+    return _key(prefer, trial, point)
+
+
+def _key(prefer: str, trial: Trial, point: Point) -> tuple[float, float, int]:
     size, latency, drop = point
     balanced = size + latency
     return {"size": size, "latency": latency, "quality": drop, "balanced": balanced}[prefer], balanced, trial.number
@@ -40,21 +45,42 @@ def preference_key(prefer: str, trial: Trial) -> tuple[float, float, int]:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What would be feasible, on the front and best under some limits."""
+    """What would be feasible and on the front under some limits, and in which order of preference."""
 
     feasible: frozenset[int]
     front: frozenset[int]
-    best: int | None
+    ranking: tuple[Trial, ...]
+
+    @property
+    def best(self) -> int | None:
+        """The first of the ranking, which the original has no part in."""
+        return self.ranking[0].number if self.ranking else None
 
 
-def verdicts(trials: Iterable[Trial], original: Trial, constraints: Mapping[str, Bound], prefer: str) -> Verdicts:
-    """Judge all trials under other limits, without changing them."""
-    front, feasible = Front(), {}
-    for trial in trials:
-        broken = measured_violations(constraints, trial, original)
-        if point_of(trial) is not None and all(by <= 0 for by in broken.values()):
-            feasible[trial.number] = trial
-            front.add(trial, feasible=True)
-    candidates = [trial for number, trial in feasible.items() if number != original.number]
-    best = min(candidates, key=lambda trial: preference_key(prefer, trial), default=None)
-    return Verdicts(frozenset(feasible), front.numbers, best.number if best else None)
+class Candidates:
+    """The measured trials of a run, with what judging them again and again needs worked out once.
+
+    Args:
+        trials: all that ended.
+        original: what they are compared with.
+    """
+
+    def __init__(self, trials: Iterable[Trial], original: Trial) -> None:
+        self._original, self._its = original, figures_of(original)
+        self._measured = [
+            (trial, figures_of(trial), point) for trial in trials if (point := point_of(trial)) is not None
+        ]
+
+    def verdicts(self, constraints: Mapping[str, Bound], prefer: str) -> Verdicts:
+        """Judge all trials under other limits, without changing them."""
+        limits = list(constraints.items())
+        points: dict[int, Point] = {}
+        order: list[tuple[tuple[float, float, int], Trial]] = []
+        for trial, figures, point in self._measured:
+            if any(excess(name, bound, figures, self._its) > 0 for name, bound in limits):
+                continue
+            points[trial.number] = point
+            if trial is not self._original:
+                order.append((_key(prefer, trial, point), trial))
+        order.sort()
+        return Verdicts(frozenset(points), nondominated(points), tuple(trial for _, trial in order))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -19,17 +20,17 @@ from autocompress.tui.model.answers import answer_to
 from autocompress.tui.model.differences import difference_in_words
 from autocompress.tui.model.figure_rows import gained
 from autocompress.tui.model.headroom import LIMIT_WORDS
-from autocompress.tui.model.judging import Verdicts, preference_key, verdicts
+from autocompress.tui.model.judging import Candidates, Verdicts
 from autocompress.tui.model.supposed_limit import Figures, SupposedLimit, bounds_of, limits_of, nearest_miss
 from autocompress.tui.model.ties import ties_in_words
 from autocompress.tui.model.trial import Trial
 from autocompress.tui.model.view import View
 from autocompress.tui.screens.run_screen import RunScreen
 from autocompress.tui.widgets.front_plot import FrontPlot
-from autocompress.tui.widgets.limit_strip import strip
+from autocompress.tui.widgets.limit_strip import Histogram, strip
 
 SECONDS_BEFORE_PICTURE = 0.06
-"""The picture waits for keys that follow one another; words and counts don't."""
+"""The picture waits for keys that follow one another, the longer the more trials there are; words and counts don't."""
 HINT = "h l move, H L coarse, [ ] to the next trial, space on or off, 0-9 type a value, u unit, x as it is now"
 
 
@@ -93,12 +94,15 @@ class WhatIfScreen(RunScreen):
         self._moved: set[str] = set()
         self._chosen = 0
         self._figures: dict[str, tuple[object, Figures]] = {}
+        self._histograms: dict[str, tuple[object, Histogram]] = {}
         self._asked: dict[str, str] = {}
         self._said: list[tuple[str, bool]] = []
         self._picture_timer: Timer | None = None
         self._view = View()
         self._judged: object = None
+        self._candidates: Candidates | None = None
         self._now: Verdicts | None = None
+        self._picture_seconds = 0.0
 
     def compose(self) -> ComposeResult:
         """Limits, what changes, and a picture."""
@@ -146,7 +150,7 @@ class WhatIfScreen(RunScreen):
         if judged == self._judged:
             return
         self._judged = judged
-        self._now = None
+        self._candidates = self._now = None
         current = {limit.name: limit for limit in limits_of(self.state)}
         self._limits = [
             limit if limit.name in self._moved else current.get(limit.name, limit) for limit in self._limits
@@ -178,7 +182,7 @@ class WhatIfScreen(RunScreen):
         self._draw_changes()
         if self._picture_timer is not None:
             self._picture_timer.stop()
-        self._picture_timer = self.set_timer(SECONDS_BEFORE_PICTURE, self._draw_picture)
+        self._picture_timer = self.set_timer(max(SECONDS_BEFORE_PICTURE, 2 * self._picture_seconds), self._draw_picture)
 
     def _figures_of(self, limit: SupposedLimit) -> Figures:
         of = (self._judged, limit.bound.relative)
@@ -205,8 +209,16 @@ class WhatIfScreen(RunScreen):
             (f"{count:<20} ", "" if limit.is_on else "$quiet"),
             (now, "$quiet"),
         )
-        line = strip(figures.values, limit.bound.bound, width - 2, glyphs, is_on=limit.is_on, scale=scale)
+        line = strip(self._drawn(limit, figures, width - 2), limit.bound.bound, glyphs, is_on=limit.is_on, scale=scale)
         return Content("\n").join([head, Content("  ") + line])
+
+    def _drawn(self, limit: SupposedLimit, figures: Figures, width: int) -> Histogram:
+        of = (figures, width)
+        known = self._histograms.get(limit.name)
+        if known is None or known[0] != of:
+            known = of, Histogram(figures.values, width)
+            self._histograms[limit.name] = known
+        return known[1]
 
     @property
     def _changed(self) -> list[str]:
@@ -226,17 +238,15 @@ class WhatIfScreen(RunScreen):
         if original is None:
             panel.update("The original is not measured yet; limits can be judged after that.")
             return
-        trials, prefer = self.state.trials.values(), self.state.prefer
-        if self._now is None:
-            self._now = verdicts(trials, original, self.state.constraints, prefer)
-        then = verdicts(trials, original, bounds_of(self._limits), prefer)
+        prefer = self.state.prefer
+        if self._candidates is None or self._now is None:
+            self._candidates = Candidates(self.state.trials.values(), original)
+            self._now = self._candidates.verdicts(self.state.constraints, prefer)
+        then = self._candidates.verdicts(bounds_of(self._limits), prefer)
         panel.update(Content("\n").join(self._change_lines(self._now, then, original)))
         ranking = self.query_one("#ranking", Static)
-        order = sorted(
-            (self.state.trials[number] for number in then.feasible if number != original.number),
-            key=lambda trial: preference_key(prefer, trial),
-        )
-        lines = [self._rank_line(trial, order[0]) for trial in order[: max(1, ranking.size.height)]]
+        shown = then.ranking[: max(1, ranking.size.height)]
+        lines = [self._rank_line(trial, shown[0]) for trial in shown]
         ranking.border_subtitle = f"by {prefer}" if prefer != "balanced" else "by size and latency"
         ranking.update(Content("\n").join(lines) if lines else Content.styled("none", "$quiet"))
 
@@ -303,10 +313,12 @@ class WhatIfScreen(RunScreen):
 
     def _draw_picture(self) -> None:
         self._picture_timer = None
+        began = time.perf_counter()
         picture = self.query_one("#picture", FrontPlot)
         if picture.display and self.state.original is not None:
             picture.show(self.state.under(bounds_of(self._limits)), self._view, self.glyphs)
             picture.border_title = "Front under these limits"
+        self._picture_seconds = time.perf_counter() - began
 
     def _tell(self, text: str, kind: str = "") -> None:
         told = self.query_one("#told", Static)
