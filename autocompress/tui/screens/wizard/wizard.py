@@ -62,6 +62,7 @@ class WizardScreen(Screen[None]):
     WizardScreen > #told.wrong { color: $error; }
     WizardScreen > #bottom { height: 1; padding: 0 1; align-horizontal: right; }
     WizardScreen > #bottom > Button { margin-left: 1; min-width: 15; }
+    WizardScreen > #bottom > #next { min-width: 20; }
     WizardScreen Button:focus { text-style: bold underline !important; }
     """
 
@@ -188,16 +189,18 @@ class WizardScreen(Screen[None]):
     def refresh_buttons(self) -> None:
         """Say on the buttons what they do now."""
         step = self.step
-        back, label = "Back", step.next_label
+        back, label, is_waiting = "Back", step.next_label, self.launch is not None
         if isinstance(step, LookStep):
             if step.is_looking:
-                back = "Cancel"
+                back, is_waiting = "Cancel", True
             elif step.is_outdated or (self.probe.problem and not self.probe.is_complete):
                 label = "Look again"
         if self.launch is not None:
             back = "Cancel"
         self.query_one("#back", Button).label = f"{back} (esc)"
-        self.query_one("#next", Button).label = f"{label} (enter)"
+        go_on = self.query_one("#next", Button)
+        go_on.label = f"{label} (enter)"
+        go_on.disabled = is_waiting
 
     def _draw_steps(self) -> None:
         glyphs = self.owner.glyphs
