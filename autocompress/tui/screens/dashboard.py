@@ -83,7 +83,8 @@ class DashboardScreen(Steering):
         Binding("2", "pane(2)", "Front"),
         Binding("3", "pane(3)", "Detail"),
         Binding("4", "pane(4)", "Now", show=False),
-        Binding("slash", "filter", "Filter", key_display="/"),
+        # By priority, so that it is done before the next key is looked at: what is typed ahead is the filter's.
+        Binding("slash", "filter", "Filter", key_display="/", priority=True),
         Binding("s", "sort", "Sort"),
         Binding("S", "reverse", "Sort the other way", show=False, key_display="S"),
         Binding("space", "mark", "Mark", key_display="␣"),
@@ -349,6 +350,10 @@ class DashboardScreen(Steering):
         self._draw_rows()
 
     # What is shown --------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the filter itself a slash is a slash."""
+        return not (action == "filter" and self.filter_bar.is_open)
 
     def action_filter(self) -> None:
         """Write a filter; the table follows while one types."""
