@@ -31,7 +31,15 @@ def test_rows_are_made_again_only_where_something_changed(state: RunState) -> No
     view.move(state, 3)
     assert view.rows(state) is rows
     view.toggle_mark(5)
-    assert view.rows(state) is not rows
+    assert view.rows(state) is rows
+    kept = view.kept_revision
+    view.reverse()
+    assert view.rows(state) == rows[::-1]
+    assert view.kept_revision == kept
+    view.set_filter("-marked")
+    assert len(view.rows(state)) == len(rows) - 1
+    view.toggle_mark(5)
+    assert len(view.rows(state)) == len(rows)
 
 
 @pytest.mark.parametrize("by", SORTS)

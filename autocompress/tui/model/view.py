@@ -13,7 +13,8 @@ AXES = ("size × quality", "latency × quality", "size × latency", "hypervolume
 class View:
     """The filter, the order, the marks and the trial in question.
 
-    ``revision`` grows with what changes the rows; the cursor is no part of that.
+    ``revision`` grows with what changes the table, ``kept_revision`` with what changes which trials are shown; the
+    cursor is no part of either.
 
     Attributes:
         cursor: the number of the trial that the person went to; None: the best one so far.
@@ -24,6 +25,8 @@ class View:
 
     def __init__(self) -> None:
         self.revision = 0
+        self.kept_revision = 0
+        self._order_revision = 0
         self.filter = Filter()
         self.mistake: str | None = None
         self.sort = "number"
@@ -49,7 +52,7 @@ class View:
         self.mistake = None
         if wanted.text != self.filter.text:
             self.filter = wanted
-            self.revision += 1
+            self._keep_others()
         return True
 
     def sort_by(self, column: str) -> None:
@@ -58,7 +61,7 @@ class View:
             self.reverse()
             return
         self.sort, self.descending = column, column in DESCENDING_AT_FIRST
-        self.revision += 1
+        self._order_otherwise()
 
     def next_sort(self, columns: tuple[str, ...] = SORTS) -> None:
         """Sort by the next column."""
@@ -68,22 +71,35 @@ class View:
     def reverse(self) -> None:
         """Sort the other way round."""
         self.descending = not self.descending
-        self.revision += 1
+        self._order_otherwise()
 
     def toggle_infeasible(self) -> None:
         """Hide what broke a limit or gave no figures, or show it again."""
         self.hide_infeasible = not self.hide_infeasible
-        self.revision += 1
+        self._keep_others()
 
     def toggle_mark(self, number: int) -> None:
         """Mark a trial, or unmark it."""
         self.marks.symmetric_difference_update({number})
-        self.revision += 1
+        self._mark_others()
 
     def clear_marks(self) -> None:
         """Unmark all."""
         self.marks.clear()
+        self._mark_others()
+
+    def _mark_others(self) -> None:
         self.revision += 1
+        if self.filter.terms:  # one may be about marks
+            self._keep_others()
+
+    def _keep_others(self) -> None:
+        self.revision += 1
+        self.kept_revision += 1
+
+    def _order_otherwise(self) -> None:
+        self.revision += 1
+        self._order_revision += 1
 
     # Looking --------------------------------------------------------------------------------------------------------
 
@@ -94,7 +110,7 @@ class View:
 
     def rows(self, state: RunState) -> list[Trial]:
         """The trials that are shown, in their order; the same list as long as nothing changed."""
-        of = (state, state.trials_revision, self.revision)
+        of = (state, state.trials_revision, self.kept_revision, self._order_revision)
         if of != self._rows_of:
             self._rows = in_order(self._kept(state), self.sort, descending=self.descending)
             self._rows_of, self._places = of, None

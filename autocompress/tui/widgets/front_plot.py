@@ -101,7 +101,7 @@ class FrontPlot(Widget, can_focus=True):
         if not self.display or not self.size.height:
             return
         current = view.current(state)
-        of = (state, state.trials_revision, view.revision, view.axes, self.size, state.best)
+        of = (state, state.trials_revision, view.kept_revision, view.axes, self.size, state.best)
         complete = view.axes != AXES.index("hypervolume") or self._history.take(state)
         if of == self._ground_of and current is self._current and complete:
             return
@@ -117,7 +117,7 @@ class FrontPlot(Widget, can_focus=True):
     def scene(self) -> Scene:
         """What the axes show; where they show no trials, the first pair's."""
         kind = AXES[self._view.axes] if "×" in AXES[self._view.axes] else AXES[0]
-        of = (self._state, self._state.trials_revision, self._view.revision, kind)
+        of = (self._state, self._state.trials_revision, self._view.kept_revision, kind)
         if self._scene is None or of != self._scene_of:
             self._scene = scene(self._state, kind, self._view.rows(self._state))
             self._scene_of = of
