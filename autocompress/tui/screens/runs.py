@@ -423,7 +423,14 @@ def about_run(row: RunRow, glyphs: Glyphs) -> Content:
         word = {True: "certified", False: "not certified", None: "observed"}[row.certified]
         lines.append(Content.assemble(glyphs.plain(told), (f"  {word}", "$front" if row.certified else "$quiet")))
     elif row.n_trials > 1:
-        lines.append(Content.styled("no recipe is inside every limit so far", "$warning"))
+        lines.append(
+            Content.styled(
+                "no recipe is inside every limit"
+                if row.standing == "done"
+                else "no recipe is inside every limit so far",
+                "$warning",
+            )
+        )
     counts = f"{row.n_front} on the front, {row.n_failed} failed"
     lines.append(Content.styled(glyphs.plain(f"{counts}   {row.reason}" if row.reason else counts), "$quiet"))
     hint = {

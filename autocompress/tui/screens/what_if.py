@@ -47,18 +47,37 @@ class WhatIfScreen(RunScreen):
         Binding("k,up,shift+tab", "choose(-1)", "Previous limit", show=False, priority=True),
         Binding("h,left", "move(-1)", "Tighter", key_display="h", tooltip="Tighten the limit by a step"),
         Binding("l,right", "move(1)", "Looser", key_display="l", tooltip="Loosen the limit by a step"),
-        Binding("H,shift+left", "move(-1, True)", show=False, tooltip="Tighten the limit by five steps"),
-        Binding("L,shift+right", "move(1, True)", show=False, tooltip="Loosen the limit by five steps"),
-        Binding("left_square_bracket", "jump(-1)", show=False, tooltip="Tighten until one trial less is inside"),
-        Binding("right_square_bracket", "jump(1)", show=False, tooltip="Loosen until one trial more is inside"),
+        Binding(
+            "H,shift+left", "move(-1, True)", "Much tighter", show=False, tooltip="Tighten the limit by five steps"
+        ),
+        Binding("L,shift+right", "move(1, True)", "Much looser", show=False, tooltip="Loosen the limit by five steps"),
+        Binding(
+            "left_square_bracket",
+            "jump(-1)",
+            "One trial less",
+            show=False,
+            tooltip="Tighten until one trial less is inside",
+        ),
+        Binding(
+            "right_square_bracket",
+            "jump(1)",
+            "One trial more",
+            show=False,
+            tooltip="Loosen until one trial more is inside",
+        ),
         Binding("space", "on_off", "On/off", key_display="space"),
         Binding(
-            "equals_sign", "type('')", show=False, key_display="=", tooltip="Type a value; a digit begins it at once"
+            "equals_sign",
+            "type('')",
+            "Type a value",
+            show=False,
+            key_display="=",
+            tooltip="Type a value; a digit begins it at once",
         ),
-        Binding("u", "unit", show=False, tooltip="Between the figure's own unit and the original's multiple"),
-        Binding("x", "reset", show=False, tooltip="Back to the limits of the search"),
+        Binding("u", "unit", "Unit", show=False, tooltip="Between the figure's own unit and the original's multiple"),
+        Binding("x", "reset", "As the search has it", show=False, tooltip="Back to the limits of the search"),
         Binding("enter", "apply", "Apply", key_display="enter", tooltip="Make them the search's limits"),
-        Binding("v", "axes", show=False, tooltip="Other axes for the picture"),
+        Binding("v", "axes", "Other axes", show=False, tooltip="Other axes for the picture"),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
     SCOPED_CSS = False
