@@ -216,14 +216,14 @@ class RunsScreen(Screen[None]):
     @property
     def _widths(self) -> tuple[int, int]:
         """Of the name and of the model; the model is left out where it is narrow."""
-        room = self.size.width - 67
+        room = self.size.width - 61
         return (room * 3 // 5, room - room * 3 // 5) if self.size.width >= WIDE else (max(10, room), 0)
 
     def _draw_columns(self) -> None:
         name, model = self._widths
         heads = f"{'state':<14}{'run':<{name}}{'model':<{model}}" if model else f"{'state':<14}{'run':<{name}}"
         columns = self.query_one("#columns", Static)
-        columns.update(f"{heads}{'trials':>10}  {'best size':<11}{'speed':<10}{'quality':<10}{'age':>6}")
+        columns.update(f"{heads}{'trials':>10}  {'size':<8}{'speed':<8}{'quality':<9}{'age':>6}")
         columns.display = bool(self._shown)
 
     def _line(self, folder: Path) -> Content:
@@ -391,9 +391,9 @@ def _best_cells(row: RunRow, glyphs: Glyphs) -> list[tuple[str, str]]:
     best = row.best
     if best is None:
         words = "nothing feasible" if row.n_trials > 1 else glyphs.not_measured
-        return [(f"{words:<31}", "$quiet")]
+        return [(f"{words:<25}", "$quiet")]
     size, speed, quality = best_texts(best, row)
-    return [(f"{size:<11}", "$front"), (f"{speed:<10}", "$front"), (f"{quality:<10}", "")]
+    return [(f"{size:<8}", "$front"), (f"{speed:<8}", "$front"), (f"{quality:<9}", "")]
 
 
 def best_texts(best: Trial, row: RunRow) -> tuple[str, str, str]:
