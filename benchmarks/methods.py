@@ -28,7 +28,7 @@ from autocompress.errors import AutocompressError, RecipeError
 from autocompress.jobs import Figure
 from autocompress.recipe import Recipe, steps_from_plain
 from autocompress.recipe_words import recipe_in_words
-from autocompress.records import Measurement, StageTime
+from autocompress.records import Latency, Measurement, StageTime
 from autocompress.report.numbers import interval, megabytes, metric, milliseconds, ratio
 from autocompress.rounding import significant
 from autocompress.search.bench import Bench
@@ -90,9 +90,11 @@ HEADER = """# What every method does
 Written by `python benchmarks/methods.py --write docs/methods.md`; not edited by hand. Per model and method: the default
 setting and, where a stronger one still loses less than 2 points (2 % of a perplexity) on the search part, the strongest
 such. *Size* and *speed* are against the original in PyTorch on one thread; *speed* is timed by a short look, in turns
-with the original, `~` where other work held it up. *RAM* is the peak of a fresh process that runs the model. *Drop* is
-that of the metric on the search part, with its 95 % interval. *Compressing* is the time that the steps and the export
-took, `≤` where a part came from the cache. What a model cannot take is listed below its table, with the reason.
+with the original, – where other work held that up. *RAM* is the peak of a fresh process that runs the model. *Drop* is
+that of the metric on the search part, with its 95 % interval. *Compressing* is the time on the clock that the steps and
+the export took, much longer where others had the cores, `≤` where a part came from the cache; for CPU seconds see
+[what compressing takes](comparisons.md#what-compressing-takes). What a model cannot take is listed below its table,
+with the reason.
 
 So that this ends in an hour or two, methods that train do so for a third of their usual steps or fewer, as the settings
 say; more steps give better models. `python benchmarks/methods.py --help` tells how to measure single rows again.
@@ -116,7 +118,7 @@ class Row:
     def cells(self, original: Measurement, *, is_rate: bool) -> list[str]:
         """As the table tells it."""
         m = self.measurement
-        latency, quality = m.latency, m.quality
+        latency, quality = undisturbed(m), m.quality
         assert m.size_bytes is not None
         assert original.size_bytes is not None
         assert quality is not None
@@ -127,7 +129,7 @@ class Row:
             megabytes(m.size_bytes),
             ratio(m.size_bytes / original.size_bytes),
             milliseconds(latency.p50_ms if latency else None),
-            f"{'~' if latency and latency.contended else ''}{ratio(latency.speedup.value if latency else None)}",
+            ratio(latency.speedup.value if latency else None),
             megabytes(m.ram.peak_bytes if m.ram else None),
             metric(quality.value, is_rate=is_rate),
             interval(quality.drop, points=is_rate),
@@ -226,9 +228,13 @@ class Workshop:
         }
 
     def time_again(self, methods: Collection[str]) -> None:
-        """Take latency and memory once more, for when the machine was busy before."""
+        """Take latency and memory once more where the machine was busy before."""
+        if undisturbed(self.original()) is None:
+            self.ledger.keep("original", self.bench.original[1].model_dump(mode="json"))
         for method, entry in self.ledger.entries.items():
             for row in entry.get("rows", ()) if method in methods else ():
+                if undisturbed(Measurement.model_validate(row["measurement"])) is not None:
+                    continue
                 recipe = Recipe.model_validate(row["recipe"])
                 with tempfile.TemporaryDirectory(prefix="autocompress-methods-") as temporary:
                     artifact = Path(temporary) / "artifact"
@@ -247,11 +253,12 @@ class Workshop:
     def section(self) -> str:
         """The model's table, and what it refused."""
         original = self.original()
+        latency = undisturbed(original)
         assert original.quality is not None
         lines = [
             f"\n## {self.model}\n",
             f"Original: {megabytes(original.size_bytes)} MB, "
-            f"{milliseconds(original.latency.p50_ms if original.latency else None)} ms, "
+            f"{milliseconds(latency.p50_ms if latency else None)} ms, "
             f"{original.quality.metric} {metric(original.quality.value, is_rate=self.is_rate)} on "
             f"{original.quality.n_samples} samples.\n",
             "| method | setting | format | MB | size | ms | speed | RAM MB | "
@@ -280,6 +287,12 @@ class Workshop:
                 yield method, reason
 
 
+def undisturbed(measurement: Measurement) -> Latency | None:
+    """The latency, if it was taken while the machine was free for it: short calls suffer less from others than long."""
+    latency = measurement.latency
+    return None if latency is None or latency.contended else latency
+
+
 def work(stages: tuple[StageTime, ...]) -> Iterator[StageTime]:
     """The stages that compress: neither loading the original nor storing in the cache."""
     return (stage for stage in stages if stage.stage not in ("load model", "keep in cache"))
@@ -291,7 +304,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(known)}; all when none is given")
     parser.add_argument("--methods", nargs="*", default=list(LADDERS), metavar="METHOD", help="none: only write")
-    parser.add_argument("--time-again", action="store_true", help="only latency and memory of what was measured before")
+    parser.add_argument(
+        "--time-again", action="store_true", help="only latency and RAM, where others disturbed it"
+    )
     parser.add_argument("--write", type=Path, required=True, help="the Markdown file to write")
     options = parser.parse_args()
     unknown = sorted(set(options.methods) - set(LADDERS))
