@@ -14,6 +14,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Static
 
+from autocompress.tui.attachment import StorageAttachment
 from autocompress.tui.model.advice import advice
 from autocompress.tui.model.trial import Trial
 from autocompress.tui.model.view import AXES, View
@@ -22,7 +23,7 @@ from autocompress.tui.widgets.detail_pane import DetailPane
 from autocompress.tui.widgets.filter_bar import FilterBar
 from autocompress.tui.widgets.front_plot import FrontPlot
 from autocompress.tui.widgets.now_pane import NowPane
-from autocompress.tui.widgets.run_header import RunHeader
+from autocompress.tui.widgets.run_header import Pulse, RunHeader
 from autocompress.tui.widgets.trials_table import TrialsTable
 
 SECONDS_BEFORE_DETAIL = 0.06
@@ -122,6 +123,7 @@ class DashboardScreen(Steering):
         super().__init__(classes="-pane-1")
         self.pane = 1
         self._is_alive = True
+        self._told_problem = False
         self._message: Content | None = None
         self._n_said = 0
         self._detail_timer: Timer | None = None
@@ -175,20 +177,26 @@ class DashboardScreen(Steering):
         """Draw what changes with time alone."""
         if not self.is_mounted:
             return
-        was_alive, self._is_alive = self._is_alive, self.attachment.is_alive
-        is_alive = self._is_alive
-        if was_alive != is_alive:
+        attachment = self.attachment
+        was_alive, self._is_alive = self._is_alive, attachment.is_alive
+        if was_alive != self._is_alive:
             self._draw_rows()
-        now = self.attachment.now()
-        self.header.show(
-            self.attachment.title,
-            self.state,
-            self.glyphs,
-            is_alive=is_alive,
-            now=now,
-            is_recording=self.attachment.is_recording,
+        pulse = Pulse(
+            self._is_alive,
+            attachment.now(),
+            is_recording=attachment.is_recording,
+            is_here=attachment.folder is not None,
         )
-        self.now.show(self.state, self.glyphs, is_alive=is_alive, now=now)
+        self.header.show(attachment.title, self.state, self.glyphs, pulse)
+        self.now.show(self.state, self.glyphs, pulse)
+        self._tell_problem()
+
+    def _tell_problem(self) -> None:
+        """Say once why a storage cannot be read any more."""
+        attachment = self.attachment
+        if isinstance(attachment, StorageAttachment) and not self._told_problem and (problem := attachment.problem):
+            self._told_problem = True
+            self.tell(problem, accepted=False)
 
     def _draw_rows_in_turn(self) -> None:
         """Draw the rows, but not all the time where there are so many that this takes long."""
@@ -351,7 +359,7 @@ class DashboardScreen(Steering):
 
     # What is shown --------------------------------------------------------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's
         """In the filter itself a slash is a slash."""
         return not (action == "filter" and self.filter_bar.is_open)
 

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from autocompress.tui.model.run_state import FINISHED, PAUSED, Running, RunState, Stage
 from autocompress.tui.theme import Glyphs
-from autocompress.tui.widgets.run_header import GONE, clock
+from autocompress.tui.widgets.run_header import Pulse, clock
 from autocompress.tui.widgets.trial_text import ORIGIN_WORDS, seconds_text
 
 BAR_WIDTH = 10
@@ -24,13 +24,13 @@ class NowPane(Static, can_focus=True):
     NowPane { background: $background; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
-    def show(self, state: RunState, glyphs: Glyphs, *, is_alive: bool, now: float | None = None) -> None:
-        """Draw this; ``now`` is what the run's clock shows."""
+    def show(self, state: RunState, glyphs: Glyphs, pulse: Pulse) -> None:
+        """Draw this."""
         width, height = self.content_size
         if not height:
             return
-        title = now_title(state, glyphs, is_alive=is_alive, now=now)
-        running = state.running if is_alive and state.ending is None else None
+        title = now_title(state, glyphs, pulse)
+        running = state.running if pulse.is_alive and state.ending is None else None
         if running is None:
             lines = (
                 [title, *_said(state, glyphs, 1)] if height < 6 else [title, Content(), *_said(state, glyphs, N_SAID)]
@@ -43,20 +43,20 @@ class NowPane(Static, can_focus=True):
         self.update(Content("\n").join(lines), layout=False)
 
 
-def now_title(state: RunState, glyphs: Glyphs, *, is_alive: bool, now: float | None = None) -> Content:
+def now_title(state: RunState, glyphs: Glyphs, pulse: Pulse) -> Content:
     """``#149 prune 30% → openvino  0:01``, or why nothing runs."""
     if state.ending is not None:
         words = state.ending.reason
         if state.ending.sentence:
             words += f". {state.ending.sentence}"
         return Content.styled(glyphs.plain(words), "$success")
-    if not is_alive and state.started is not None:
-        words = f"{GONE}: nothing runs now. What it found is all here; its log and the run folder are whole."
+    if not pulse.is_alive and state.started is not None:
+        words = f"{pulse.gone}: nothing runs now, as far as can be seen. What was found is all here and stays."
         return Content.styled(words, "$error")
     if state.running is None:
         words = {PAUSED: "paused", FINISHED: "finished"}.get(state.activity, "waiting for the next trial")
         return Content.styled(glyphs.plain(f"{words}: {state.why}" if state.why else words), "$quiet")
-    return _running_title(state.running, state, glyphs, time.time() if now is None else now)
+    return _running_title(state.running, state, glyphs, pulse.now)
 
 
 def _running_title(running: Running, state: RunState, glyphs: Glyphs, now: float) -> Content:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 
 from textual.content import Content
 from textual.widgets import Static
@@ -17,7 +17,28 @@ from autocompress.tui.theme import Glyphs
 Part = tuple[str, str]
 BAR_WIDTH = 14
 ROOMY = 100
-GONE = "search process gone"
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Whether and where a search is at work.
+
+    Attributes:
+        is_alive: one works in the run now.
+        now: what the run's clock shows, in seconds since the epoch.
+        is_recording: an earlier run is played back.
+        is_here: it would be a process of this machine; of one elsewhere no more is known than what it tells.
+    """
+
+    is_alive: bool
+    now: float
+    is_recording: bool = False
+    is_here: bool = True
+
+    @property
+    def gone(self) -> str:
+        """What to say when it is not alive, though it did not end."""
+        return "search process gone" if self.is_here else "no sign of life"
 
 
 class RunHeader(Static):
@@ -29,34 +50,22 @@ class RunHeader(Static):
     }
     """
 
-    def show(
-        self,
-        title: str,
-        state: RunState,
-        glyphs: Glyphs,
-        *,
-        is_alive: bool,
-        now: float | None = None,
-        is_recording: bool = False,
-    ) -> None:
-        """Draw this; ``now`` is what the run's clock shows."""
+    def show(self, title: str, state: RunState, glyphs: Glyphs, pulse: Pulse) -> None:
+        """Draw this."""
         width = self.size.width
-        lines = [
-            first_line(title, state, glyphs, width, is_alive=is_alive, now=now, is_recording=is_recording),
-            second_line(state, glyphs, self.size.width),
-        ]
+        lines = [first_line(title, state, glyphs, width, pulse), second_line(state, glyphs, width)]
         self.update(Content("\n").join(lines), layout=False)
 
 
-def activity_of(state: RunState, glyphs: Glyphs, *, is_alive: bool) -> Part:
+def activity_of(state: RunState, glyphs: Glyphs, pulse: Pulse) -> Part:
     """What the run is doing, and the style to say it in."""
     square = "#" if glyphs.is_ascii else "■"
     if state.ending is not None or state.activity == FINISHED:
         return f"{square} finished", "$success"
     if state.started is None:
         return f"{glyphs.waiting} no events yet", "$quiet"
-    if not is_alive:
-        return f"{glyphs.failed} {GONE}", "bold $error"
+    if not pulse.is_alive:
+        return f"{glyphs.failed} {pulse.gone}", "bold $error"
     return {
         RUNNING: (f"{glyphs.marked} running", "$success"),
         PAUSED: (f"{glyphs.paused} paused", "$warning"),
@@ -64,36 +73,26 @@ def activity_of(state: RunState, glyphs: Glyphs, *, is_alive: bool) -> Part:
     }.get(state.activity, (f"{glyphs.waiting} {state.activity}", "$primary"))
 
 
-def first_line(
-    title: str,
-    state: RunState,
-    glyphs: Glyphs,
-    width: int,
-    *,
-    is_alive: bool,
-    now: float | None = None,
-    is_recording: bool = False,
-) -> Content:
+def first_line(title: str, state: RunState, glyphs: Glyphs, width: int, pulse: Pulse) -> Content:
     """``autocompress ▸ demo  ● running  148/300 ━━━━───  ! 3 failed  41:42  ETA ~42:49``."""
     done, total = state.n_ended, state.total
     bar_width = BAR_WIDTH if width >= ROOMY else BAR_WIDTH // 2
     full = min(bar_width, round(bar_width * done / total)) if total else 0
     parts: list[Part] = [
         (f"autocompress {'>' if glyphs.is_ascii else '▸'} {glyphs.plain(state.name or title)}", "bold"),
-        ("  recording" if is_recording else "", "$warning"),
+        ("  recording" if pulse.is_recording else "", "$warning"),
         ("  ", ""),
-        activity_of(state, glyphs, is_alive=is_alive),
+        activity_of(state, glyphs, pulse),
         (f"  {done}/{total} " if total else f"  {done} ", "bold"),
         (glyphs.bar_full * full, "$success"),
         (glyphs.bar_empty * (bar_width - full if total else 0), "$quiet"),
         *(_ended_badly(state, glyphs) if width >= ROOMY else []),
     ]
     if state.started is not None:
-        now = time.time() if now is None else now
-        until = now if is_alive and state.ending is None else state.last_event or state.started
+        until = pulse.now if pulse.is_alive and state.ending is None else state.last_event or state.started
         parts.append((f"  {clock(until - state.started)}", "$quiet"))
     left = state.seconds_left
-    if is_alive and left is not None and state.activity in (RUNNING, PAUSED):
+    if pulse.is_alive and left is not None and state.activity in (RUNNING, PAUSED):
         parts.append((f"  ETA ~{clock(left)}", "$quiet"))
     return Content.assemble(*parts)
 
