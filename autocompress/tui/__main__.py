@@ -7,8 +7,12 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
+
+SECONDS_TO_LEAVE = 3.0
+"""Writing to a terminal that was closed can block for ever."""
 
 
 def main() -> int:
@@ -37,8 +41,11 @@ def main() -> int:
     app = Started(attachment, root=Path(opening.root), ascii_only=opening.ascii_only, theme=opening.theme)
 
     def leave(number: int, frame: FrameType | None) -> None:
-        """End as by `q`, so that the terminal is given back as it was."""
+        """End as by `q`, so that the terminal is given back as it was; without ado where it is gone."""
         del number, frame
+        give_up = threading.Timer(SECONDS_TO_LEAVE, os._exit, (Interrupted.exit_code,))
+        give_up.daemon = True
+        give_up.start()
         app.exit(return_code=Interrupted.exit_code)
 
     signal.signal(signal.SIGTERM, leave)

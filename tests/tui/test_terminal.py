@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from command_line import TASK_FILE, CommandLine
 from tmux_terminal import TmuxTerminal
@@ -96,6 +97,17 @@ def test_so_does_a_signal(signal_number: signal.Signals, synthetic_run: Path, op
     assert terminal.settings == before
 
 
+def test_closing_the_terminal_ends_the_program(synthetic_run: Path, opened: Opener) -> None:
+    terminal = opened()
+    terminal.run(*AUTOCOMPRESS, "tui", synthetic_run)
+    terminal.see("synthetic")
+    terminal.write("/kmeans")
+    program = terminal.program()
+    terminal.close()
+    psutil.wait_procs([program], timeout=30)
+    assert not program.is_running()
+
+
 def test_so_does_an_error_that_nobody_foresaw_and_it_is_told_in_a_sentence(cli: CommandLine, opened: Opener) -> None:
     (cli.folder / "crashing.py").write_text(CRASHING)
     terminal = opened((80, 24))
@@ -166,7 +178,7 @@ def test_a_search_is_watched_filtered_compared_exported_left_and_found_again(cli
         written = cli.folder / "recipe-{}.yaml"
         terminal.wait(lambda: bool(list(cli.folder.glob("recipe-*.yaml"))), f"{written} was not written")
         (path,) = cli.folder.glob("recipe-*.yaml")
-        assert read_recipe(path).format in ("onnx", "pytorch")
+        assert read_recipe(path).export.format in ("onnx", "pytorch")
         terminal.press("q")
 
         terminal.see(rf"\b{n_ended}/8")
