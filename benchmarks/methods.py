@@ -304,9 +304,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(known)}; all when none is given")
     parser.add_argument("--methods", nargs="*", default=list(LADDERS), metavar="METHOD", help="none: only write")
-    parser.add_argument(
-        "--time-again", action="store_true", help="only latency and RAM, where others disturbed it"
-    )
+    parser.add_argument("--time-again", action="store_true", help="only latency and RAM, where others disturbed it")
     parser.add_argument("--write", type=Path, required=True, help="the Markdown file to write")
     options = parser.parse_args()
     unknown = sorted(set(options.methods) - set(LADDERS))
