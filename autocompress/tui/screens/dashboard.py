@@ -359,7 +359,7 @@ class DashboardScreen(Steering):
 
     # What is shown --------------------------------------------------------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  # Textual's
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # Textual's
         """In the filter itself a slash is a slash."""
         del parameters
         return not (action == "filter" and self.filter_bar.is_open)
