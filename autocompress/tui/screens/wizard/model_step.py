@@ -37,12 +37,14 @@ class RecentList(OptionList):
 
     def on_key(self, event: events.Key) -> None:
         """A character that means nothing here begins a path."""
-        if event.is_printable and event.character and event.character not in "jk ":
-            event.stop()
-            field = cast(ModelStep, self.parent).query_one(PathField)
-            field.input.focus()
-            field.input.value = event.character
-            field.input.cursor_position = 1
+        line = cast(ModelStep, self.parent).query_one(PathField).input
+        began = self.screen.focused is line  # by a key before this one, both typed at once
+        if not (event.is_printable and event.character) or (event.character in "jk " and not began):
+            return
+        event.stop()
+        self.screen.set_focus(line)  # now, not after the next refresh: what is typed ahead goes on there
+        line.value = (line.value if began else "") + event.character
+        line.cursor_position = len(line.value)
 
 
 class ModelStep(Step):
