@@ -18,7 +18,7 @@ from autocompress.recipe_file import read_recipe
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
 ]
 
 AUTOCOMPRESS = (sys.executable, "-m", "autocompress")
@@ -209,6 +209,40 @@ def test_a_search_is_watched_filtered_compared_exported_left_and_found_again(cli
         assert len(cli.trials_in("watched")) < 8
         ended = json.loads((cli.runs / "watched" / "events.jsonl").read_text().splitlines()[-1])
         assert ended["kind"] == "run_finished"
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_running_search_by_the_wizard(cli: CommandLine, opened: Opener) -> None:
+    terminal = opened()
+    terminal.run(*AUTOCOMPRESS)
+    terminal.see("no runs")
+    terminal.press("n")
+    terminal.see("Which model")
+    terminal.write(str(TASK_FILE))
+    terminal.press("Enter")
+    terminal.see("Which data")
+    terminal.press("Enter")
+    terminal.see("looked at in full", "Sequential", "agreement +100.0 %")
+    terminal.press("Enter")
+    terminal.see("How much may be lost", "agreement may fall")
+    terminal.press("Enter")
+    terminal.see("What may recipes be made of", r"\[x\] onnx")
+    terminal.press("Enter")
+    terminal.see("How much may be tried", "30 trials")
+    terminal.press("End", "C-u")
+    terminal.see("Write a whole number")
+    terminal.write("3")
+    terminal.see("About .*: 3 trials")
+    terminal.press("Enter")
+    terminal.see("1 Trials", "small_problem", "/3 ")
+    terminal.press("q")
+    terminal.see("1 run in", "small_problem")
+    terminal.press("q")
+    terminal.shell_again()
+    assert terminal.is_restored
+    log = cli.runs / "small_problem" / "events.jsonl"
+    terminal.wait(lambda: '"kind":"run_finished"' in log.read_text(), "the search did not go on")
+    assert cli("show", "small_problem", "--json").json[0]["status"] == "complete"
 
 
 @pytest.mark.slow
