@@ -28,7 +28,7 @@ class FilterContext:
 Term = Callable[[Trial, FilterContext], bool]
 
 _TERM = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
-_COMPARISON = re.compile(r"([a-zA-Z_]+)(>=|<=|==|≥|≤|>|<|=)(.*)")
+_COMPARISON = re.compile(r"([a-zA-Z_][a-zA-Z_0-9]*)(>=|<=|==|≥|≤|>|<|=)(.*)")
 _NUMBER = re.compile(r"([-+−]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*([a-zA-Z%×]*)")
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": lambda a, b: a >= b,
