@@ -79,11 +79,8 @@ def figures(state: RunState, trial: Trial, record: Mapping[str, Any], glyphs: Gl
             )
         )
     if state.ending is not None and state.ending.best == trial.number:
-        sentence = state.ending.sentence or "observed only: nothing was judged on the holdout"
-        word = "certified" if state.ending.certified else "not certified"
-        lines.append(
-            Content.styled(glyphs.plain(f"{word}: {sentence}"), "$front" if state.ending.certified else "$warning")
-        )
+        sentence = state.ending.sentence or "Observed only: nothing was judged on the holdout."
+        lines.append(Content.styled(glyphs.plain(sentence), "$front" if state.ending.certified else "$warning"))
     return Content("\n").join(lines)
 
 
