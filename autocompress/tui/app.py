@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,8 +26,9 @@ INTERNAL = 3
 POLLS_PER_SECOND = 5
 POLLS_PER_SECOND_OVER_SSH = 2
 SECONDS_BETWEEN_CLOCKS = 1.0
-SECONDS_TO_CATCH_UP = 0.4
+SECONDS_TO_CATCH_UP = 1.5
 """What opening a long log may take before the first picture; the rest is read while it is shown."""
+SECONDS_BETWEEN_PICTURES_OF_THE_PAST = 1.0
 
 
 class _PlainBars(ScrollBarRender):
@@ -74,6 +76,7 @@ class AutocompressApp(App[None]):
         self.opened_with_run = attachment is not None  # leaving that run leaves the app
         self.view = View()
         self.root = root
+        self._drawn = 0.0
         self.glyphs: Glyphs = ASCII if ascii_only else UNICODE
         self.set_class(ascii_only, "-ascii")  # styles that draw borders have a second version below this class
         ScrollBar.renderer = _PlainBars if ascii_only else ScrollBarRender
@@ -136,8 +139,12 @@ class AutocompressApp(App[None]):
 
     def _poll(self) -> None:
         attachment = self.attachment
-        if attachment is not None and attachment.poll() and (screen := self._run_screen) is not None:
-            screen.refresh_run()
+        if attachment is None or not attachment.poll() or (screen := self._run_screen) is None:
+            return
+        if attachment.is_behind and time.monotonic() - self._drawn < SECONDS_BETWEEN_PICTURES_OF_THE_PAST:
+            return  # reading on is worth more than drawing what is out of date
+        self._drawn = time.monotonic()
+        screen.refresh_run()
 
     def _tick(self) -> None:
         if self.attachment is not None and (screen := self._run_screen) is not None:

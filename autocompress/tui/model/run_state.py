@@ -64,12 +64,13 @@ class Running:
         return " → ".join((*self.labels, self.format))
 
     def stage(self, name: str) -> Stage:
-        """The first stage of this name that has not ended; one that was not announced is added."""
+        """The first stage of this name that has not ended; one that was not announced comes before those to come."""
         for stage in self.stages:
             if stage.name == name and stage.seconds is None:
                 return stage
-        self.stages.append(Stage(name))
-        return self.stages[-1]
+        at = next((at for at, stage in enumerate(self.stages) if stage.started is None), len(self.stages))
+        self.stages.insert(at, Stage(name))
+        return self.stages[at]
 
 
 @dataclass(slots=True)
