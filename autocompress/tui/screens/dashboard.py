@@ -30,6 +30,8 @@ SECONDS_BEFORE_DETAIL = 0.06
 """A cursor that runs along the rows does not draw the detail of each."""
 SHARE_FOR_ROWS = 8
 """New trials wait so many times as long as it took to draw them last: with 20,000 of them half a second."""
+MANY_TRIALS, SECONDS_BEFORE_MANY = 5_000, 0.25
+"""Among so many, a filter waits until its writer pauses."""
 PANES = ("trials", "front", "detail", "now")
 
 
@@ -376,7 +378,12 @@ class DashboardScreen(Steering):
             return
         self.view.set_filter(event.value)
         self.filter_bar.tell(self.view.mistake and self.glyphs.plain(self.view.mistake))
-        self._draw_rows()
+        if self.state.n_ended < MANY_TRIALS:
+            self._draw_rows()
+            return
+        if self._rows_timer is not None:
+            self._rows_timer.stop()
+        self._rows_timer = self.set_timer(SECONDS_BEFORE_MANY, self._draw_rows_late)
 
     @on(Input.Submitted)
     def _filter_taken(self, event: Input.Submitted) -> None:
