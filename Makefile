@@ -42,6 +42,10 @@ check: $(VENV)/dev.stamp  ## what CI runs: lint, types, import contracts, tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
+.PHONY: screenshots
+screenshots: $(VENV)/dev.stamp  ## draw the documents' pictures of the terminal UI anew
+	$(BIN)/python benchmarks/screenshots.py docs/screenshots
+
 .PHONY: format
 format: $(VENV)/dev.stamp  ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
