@@ -1,0 +1,80 @@
+"""What a trial told: its figures with their uncertainty, why it failed, how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from optuna.trial import FrozenTrial, TrialState
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Something that is measured of every trial and predicted for others.
+
+    The objectives come first, in the study's order; then others that limits are about. All are minimised.
+
+    Attributes:
+        name: by which limits and readings go.
+        shift: for a figure that gets out of hand when it gets large, as a loss of quality does: log(figure + shift)
+            is predicted instead of the figure itself. Differences of about this size are what matters.
+        deviation: standard deviation of a reading where the trial does not tell it.
+    """
+
+    name: str
+    shift: float | None = None
+    deviation: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A figure as it was measured, and the standard deviation of its error; None: see `Figure.deviation`."""
+
+    value: float
+    deviation: float | None = None
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """What is learnt of a trial.
+
+    Attributes:
+        readings: by the figure's name; a failed trial has none.
+        failure: the error in words that are the same for the same cause; None where there was none.
+        seconds: how long stages took, by their kind; those that a cache answered are left out.
+    """
+
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    failure: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+ReadTrial = Callable[[FrozenTrial], TrialOutcome | None]
+"""What a finished trial told; None: nothing about its configuration."""
+
+
+def reader_of(figures: Sequence[Figure]) -> ReadTrial:
+    """How trials of any Optuna study are read.
+
+    The objectives' values are the first figures. What else there is to tell stands in the trial's user attributes:
+    ``figures`` (name to value, those that are no objectives), ``deviations`` (name to standard deviation), ``seconds``
+    (kind of stage to seconds) and ``failure``. A trial that ended by an exception has failed with its words.
+    """
+
+    def read(trial: FrozenTrial) -> TrialOutcome | None:
+        told = trial.user_attrs
+        seconds = told.get("seconds", {})
+        failure = told.get("failure")
+        if failure is None and trial.state is not TrialState.COMPLETE:
+            failure = trial.system_attrs.get("fail_reason")
+            if failure is None:
+                return None
+        if failure is not None:
+            return TrialOutcome(failure=str(failure), seconds=seconds)
+        deviations = told.get("deviations", {})
+        names = [figure.name for figure in figures]
+        values = {**dict(zip(names, trial.values, strict=False)), **told.get("figures", {})}
+        readings = {name: Reading(value, deviations.get(name)) for name, value in values.items()}
+        return TrialOutcome(readings=readings, seconds=seconds)
+
+    return read

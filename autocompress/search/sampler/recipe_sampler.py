@@ -1,0 +1,520 @@
+"""The sampler: known-good configurations first, then those that are expected to add most to the front for their cost."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from autocompress.search.sampler.costs import Costs
+from autocompress.search.sampler.failures import Failures
+from autocompress.search.sampler.features import Features
+from autocompress.search.sampler.figures import Figure, ReadTrial, TrialOutcome, reader_of
+from autocompress.search.sampler.guide import Guide
+from autocompress.search.sampler.hypervolume import Belief, expected_improvement, hypervolume, undominated
+from autocompress.search.sampler.pool import Pool
+from autocompress.search.sampler.space import Candidate, Configuration, Space
+from autocompress.search.sampler.surrogate import AdditiveModel, Observations, Strengths
+
+Array = NDArray[np.float64]
+Origin = Literal["known_good", "model", "guard", "tpe", "random"]
+
+GUARD_EVERY = 5
+"""One proposal of so many does without anything that was believed beforehand."""
+FEWEST_TO_MODEL = 4
+SUGGESTIONS = 4
+NEIGHBOURHOODS = 12
+NEIGHBOURS_EACH = 8
+SHARP_TRIES = 2
+WIDE_TRIES = 30
+LARGEST_FRONT = 40
+SMALLEST_DEVIATION = 1e-4
+CHOSEN = "recipe_sampler:chosen"
+ORIGIN = "recipe_sampler:origin"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Proposal(Generic[Configuration]):
+    """What to try next, and where it comes from.
+
+    Attributes:
+        origin: ``known_good``; ``model``; ``guard``: by a model without prior beliefs; ``tpe`` where the models cannot
+            say; ``random`` where that has nothing new either.
+        gain: by how much it is expected to enlarge the hypervolume, where a model said so.
+    """
+
+    candidate: Candidate[Configuration]
+    origin: Origin
+    gain: float | None = None
+
+
+@dataclass
+class _Learnt(Generic[Configuration]):
+    """All that is known at the time of a proposal."""
+
+    finished: list[tuple[Candidate[Configuration], TrialOutcome]] = field(default_factory=list)
+    pending: list[Candidate[Configuration]] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+
+class RecipeSampler(BaseSampler, Generic[Configuration]):
+    """Proposes configurations for conditional spaces of choices whose trials are dear and whose figures are noisy.
+
+    Known-good configurations are tried first. Then a Bayesian linear model of each figure over choices says what is
+    expected of every candidate, and the one with the largest expected hypervolume improvement inside the limits is
+    tried, weighed by its probability not to fail and by the square root of its expected seconds. Nothing that is
+    refused is proposed, and nothing twice. Where the models fail, Optuna's TPE proposes, and ``fallbacks`` says why.
+
+    Trials that run are expected to turn out as predicted, so several workers on one study do not try the same.
+    Limits may be changed at any time: all trials are judged by those that hold now.
+
+    Args:
+        space: what can be tried.
+        figures: the objectives, all minimised, in the study's order, then others that limits are about. Without any,
+            the study's objectives are modelled as they are.
+        limits: a figure's name to the most that is allowed.
+        reference: the worst values of the objectives that are still of any use; the hypervolume is measured from there.
+            By default the limits, and where there is none the worst value so far.
+        read: what a finished trial told; by default see `reader_of`.
+        seed: of all chance.
+
+    Example:
+
+        >>> import optuna
+        >>> from autocompress.search.sampler import Figure, RecipeSampler, Space
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> def recipe(trial):
+        ...     method = trial.suggest_categorical("method", ["none", "int8", "groups"])
+        ...     bits = trial.suggest_categorical("groups.bits", [2, 3, 4, 8]) if method == "groups" else None
+        ...     return method, bits, trial.suggest_float("sparsity", 0.0, 0.9, step=0.1)
+        >>> def objective(trial):
+        ...     method, bits, sparsity = recipe(trial)
+        ...     size = {"none": 32, "int8": 8, "groups": bits}[method] / 32 * (1 - 0.9 * sparsity)
+        ...     lost = 2.0 ** -(bits or 8) / 10 + sparsity**4 / 20
+        ...     return size, lost
+        >>> space = Space(recipe, known_good=[{"method": "int8", "sparsity": 0.0}])
+        >>> sampler = RecipeSampler(space, (Figure("size"), Figure("lost", shift=0.01)), limits={"lost": 0.02}, seed=0)
+        >>> study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+        >>> study.optimize(objective, n_trials=20)
+        >>> study.trials[0].params
+        {'method': 'int8', 'sparsity': 0.0}
+        >>> len({tuple(trial.params.items()) for trial in study.trials})
+        20
+        >>> sampler.gain_left() < 0.2
+        True
+    """
+
+    def __init__(
+        self,
+        space: Space[Configuration],
+        figures: Sequence[Figure] = (),
+        limits: Mapping[str, float] | None = None,
+        reference: Sequence[float] | None = None,
+        read: ReadTrial | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.space = space
+        self.fallbacks: list[str] = []
+        """Why TPE proposed instead of the models, each time that it did."""
+        self._figures = tuple(figures)
+        self._limits = dict(limits or {})
+        self._reference = tuple(reference) if reference is not None else None
+        self._read = read
+        self._seed = seed
+        self._random = random.Random(seed)  # noqa: S311 - no secret
+        self._known_good = [space.candidate(params) for params in space.known_good]
+        self._known_good = [one for one in self._known_good if space.refusal(one.configuration) is None]
+        self._pool: Pool[Configuration] | None = None
+        self._guide: Guide[Configuration] | None = None
+        self._features = Features()
+        self._strengths: dict[tuple[str, bool], Strengths] = {}
+        self._predicted: dict[str, Mapping[str, float]] = {}
+        self._outcomes: dict[int, tuple[Candidate[Configuration], TrialOutcome] | None] = {}
+        self._n_modelled = 0
+        self._gain: float | None = None
+        self._chosen: dict[int, Candidate[Configuration]] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """A figure's name to the most that is allowed; assign others at any time."""
+        return dict(self._limits)
+
+    @limits.setter
+    def limits(self, limits: Mapping[str, float]) -> None:
+        with self._lock:
+            self._limits = dict(limits)
+            self._gain = None
+            if self._guide is not None:
+                self._guide.forget()
+
+    def gain_left(self) -> float | None:
+        """The most that one more trial is expected to add to the hypervolume, as a share of what there is.
+
+        None as long as no model has said; infinite while nothing inside the limits was found.
+        """
+        return self._gain
+
+    # Optuna's side --------------------------------------------------------------------------------------------------
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """What was chosen for the trial, as distributions; nothing where its parameters were enqueued."""
+        if trial.system_attrs.get("fixed_params"):
+            return {}
+        with self._lock:
+            others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+            proposal = self.propose(others, n_objectives=len(study.directions))
+            if proposal is None:
+                _log.warning("every configuration was tried: one is repeated")
+                assert self._pool is not None
+                proposal = Proposal(self._pool.at_random(), "random")
+            # Written at once, so that other workers see it before the trial asks for its first parameter.
+            chosen, storage = proposal.candidate, study._storage
+            storage.set_trial_system_attr(trial._trial_id, CHOSEN, json.dumps(chosen.params))
+            storage.set_trial_system_attr(trial._trial_id, ORIGIN, proposal.origin)
+            self._chosen[trial.number] = chosen
+        return chosen.distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The answers that were chosen for the trial."""
+        chosen = self._chosen.pop(trial.number, None)
+        return dict(chosen.params) if chosen is not None else {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """By chance, what the objective asks and the space does not."""
+        sampler = optuna.samplers.RandomSampler(self._random.randrange(2**32))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def reseed_rng(self) -> None:
+        """Nothing: threads share this sampler and its chance, one at a time."""
+
+    # Proposals ------------------------------------------------------------------------------------------------------
+
+    def propose(
+        self, trials: Sequence[FrozenTrial], seen: Collection[str] = (), n_objectives: int | None = None
+    ) -> Proposal[Configuration] | None:
+        """What to try next; None where nothing new is left.
+
+        Args:
+            trials: what is known: finished, running and waiting ones.
+            seen: keys of configurations that must not be proposed, beside those of the trials.
+            n_objectives: by default as many as the finished trials have values.
+        """
+        with self._lock:
+            learnt = self._learn(trials)
+            learnt.seen.update(seen)
+            while self._known_good:
+                candidate = self._known_good.pop(0)
+                if candidate.key not in learnt.seen:
+                    return Proposal(candidate, "known_good")
+            n_objectives = n_objectives or self._n_objectives(trials)
+            if self._pool is None:
+                self._pool = Pool(self.space, self._random)
+                self._guide = Guide(self.space, n_objectives, self._seed)
+            self._teach(trials, n_objectives)
+            try:
+                return self._by_model(learnt, n_objectives)
+            except (np.linalg.LinAlgError, ValueError, FloatingPointError) as problem:
+                return self._without_model(learnt, str(problem))
+
+    def _without_model(self, learnt: _Learnt[Configuration], why: str) -> Proposal[Configuration] | None:
+        assert self._pool is not None
+        assert self._guide is not None
+        if learnt.finished:
+            self.fallbacks.append(why)
+            _log.warning("TPE proposes, because the models cannot: %s", why)
+        for attempt in range(SHARP_TRIES + WIDE_TRIES):
+            candidate = self._guide.suggest(sharp=attempt < SHARP_TRIES)
+            if candidate.key not in learnt.seen and self.space.refusal(candidate.configuration) is None:
+                return Proposal(candidate, "tpe")
+        new = self._pool.new_at_random(learnt.seen)
+        return Proposal(new, "random") if new is not None else None
+
+    def _n_objectives(self, trials: Sequence[FrozenTrial]) -> int:
+        values = next((trial.values for trial in trials if trial.state is TrialState.COMPLETE), None)
+        return len(values) if values else len(self._figures)
+
+    # What is known --------------------------------------------------------------------------------------------------
+
+    def _learn(self, trials: Sequence[FrozenTrial]) -> _Learnt[Configuration]:
+        learnt: _Learnt[Configuration] = _Learnt()
+        for trial in trials:
+            if trial.state.is_finished():
+                known = self._outcome(trial)
+                if known is not None:
+                    learnt.finished.append(known)
+                    learnt.seen.add(known[0].key)
+                continue
+            chosen = trial.system_attrs.get(CHOSEN)
+            params = json.loads(chosen) if chosen else trial.system_attrs.get("fixed_params") or trial.params
+            pending = self._candidate(params)
+            if pending is not None:
+                learnt.pending.append(pending)
+                learnt.seen.add(pending.key)
+        return learnt
+
+    def _outcome(self, trial: FrozenTrial) -> tuple[Candidate[Configuration], TrialOutcome] | None:
+        if trial.number not in self._outcomes:
+            if self._read is None:
+                n_objectives = len(trial.values or ()) or len(self._figures)
+                self._figures = self._figures or tuple(Figure(f"objective {n}") for n in range(n_objectives))
+                self._read = reader_of(self._figures)
+            outcome = self._read(trial)
+            candidate = self._candidate(trial.params) if outcome is not None else None
+            known = (candidate, outcome) if candidate is not None and outcome is not None else None
+            self._outcomes[trial.number] = known
+        return self._outcomes[trial.number]
+
+    def _candidate(self, params: Mapping[str, Any]) -> Candidate[Configuration] | None:
+        try:
+            return self.space.candidate(params)
+        except KeyError:
+            return None
+
+    def _violation(self, outcome: TrialOutcome) -> float:
+        """How far limits are exceeded, all together; above zero: they are."""
+        if outcome.failure is not None:
+            return math.inf
+        over = [
+            (reading.value - limit) / max(abs(limit), 1e-3)
+            for name, limit in self._limits.items()
+            if (reading := outcome.readings.get(name)) is not None
+        ]
+        return sum(max(0.0, one) for one in over) or max(over, default=-1.0)
+
+    def _teach(self, trials: Sequence[FrozenTrial], n_objectives: int) -> None:
+        """Tell TPE of the trials; one that failed, as worse than all others."""
+        assert self._guide is not None
+        known = [(trial, known) for trial in trials if (known := self._outcomes.get(trial.number)) is not None]
+        measured = [trial.values for trial, (_, outcome) in known if outcome.failure is None and trial.values]
+        if not measured:
+            return
+        worst = np.max(np.array(measured), axis=0) + np.ptp(np.array(measured), axis=0)
+        self._guide.learn(
+            (
+                trial.number,
+                trial.params,
+                trial.distributions,
+                trial.values if outcome.failure is None and trial.values else worst.tolist(),
+                min(self._violation(outcome), 100.0),
+            )
+            for trial, (_, outcome) in known
+        )
+
+    # The models -----------------------------------------------------------------------------------------------------
+
+    def _by_model(self, learnt: _Learnt[Configuration], n_objectives: int) -> Proposal[Configuration] | None:
+        assert self._pool is not None
+        assert self._guide is not None
+        measured = [(candidate, outcome) for candidate, outcome in learnt.finished if outcome.failure is None]
+        if len(measured) < FEWEST_TO_MODEL:
+            raise ValueError(f"{len(measured)} trials were measured: too few")
+        guarding = self._n_modelled % GUARD_EVERY == GUARD_EVERY - 1
+        self._pool.grow(self._parents(measured, n_objectives))
+        if not self._pool.is_whole:
+            self._pool.add(self._guide.suggest(sharp=attempt % 2 == 0) for attempt in range(SUGGESTIONS))
+        view = _View(self, learnt, measured, n_objectives, guarding)
+        candidates = self._pool.without(learnt.seen)
+        if not candidates:
+            raise ValueError("no candidate is left")
+        merit, gain = view.judge(candidates)
+        if not self._pool.is_whole:
+            known = {candidate.key for candidate in candidates}
+            leaders = [candidates[index] for index in np.argsort(-merit)[:NEIGHBOURHOODS]]
+            self._pool.add_neighbours(leaders, NEIGHBOURS_EACH)
+            fresh = [one for one in self._pool.without(learnt.seen) if one.key not in known]
+            if fresh:
+                more_merit, more_gain = view.judge(fresh)
+                candidates, merit = candidates + fresh, np.concatenate([merit, more_merit])
+                gain = np.concatenate([gain, more_gain])
+            promise = {candidate.key: value for candidate, value in zip(candidates, merit.tolist(), strict=True)}
+            self._pool.shrink(lambda key: promise.get(key, -math.inf))
+        if not np.isfinite(merit).all():
+            raise FloatingPointError("the expected gain is not finite")
+        best = int(np.argmax(merit))
+        if merit[best] <= 0:
+            raise ValueError("nothing is expected to be gained")
+        self._n_modelled += 1
+        self._gain = float(gain.max()) / view.volume if view.volume > 0 else math.inf
+        return Proposal(candidates[best], "guard" if guarding else "model", float(gain[best]))
+
+    def _parents(
+        self, measured: list[tuple[Candidate[Configuration], TrialOutcome]], n_objectives: int
+    ) -> list[Candidate[Configuration]]:
+        """The front inside the limits, and those that break them least."""
+        names = [figure.name for figure in self._figures[:n_objectives]]
+        order = sorted(measured, key=lambda one: max(0.0, self._violation(one[1])))
+        feasible = [one for one in measured if self._violation(one[1]) <= 0]
+        values = np.array([[outcome.readings[name].value for name in names] for _, outcome in feasible])
+        front = [
+            candidate
+            for (candidate, _), point in zip(feasible, values, strict=True)
+            if not ((values <= point).all(axis=1) & (values < point).any(axis=1)).any()
+        ]
+        return front + [candidate for candidate, _ in order[:5]]
+
+    def predicted(self, candidate: Candidate[Configuration]) -> Mapping[str, float]:
+        """Figures that the space says beforehand."""
+        if candidate.key not in self._predicted:
+            self._predicted[candidate.key] = self.space.predicted(candidate.configuration)
+        return self._predicted[candidate.key]
+
+
+class _View(Generic[Configuration]):
+    """What is believed of candidates, by models of all figures that were measured."""
+
+    def __init__(
+        self,
+        sampler: RecipeSampler[Configuration],
+        learnt: _Learnt[Configuration],
+        measured: list[tuple[Candidate[Configuration], TrialOutcome]],
+        n_objectives: int,
+        guarding: bool,
+    ) -> None:
+        self._sampler = sampler
+        self._guarding = guarding
+        self._objectives = sampler._figures[:n_objectives]
+        self._others = [figure for figure in sampler._figures[n_objectives:] if figure.name in sampler._limits]
+        self._models = {
+            figure.name: self._model(figure, measured, learnt.pending) for figure in (*self._objectives, *self._others)
+        }
+        self._failures = Failures([(candidate.choices, outcome.failure) for candidate, outcome in learnt.finished])
+        self._costs = Costs(
+            [outcome.seconds for _, outcome in learnt.finished],
+            [
+                stage.content
+                for candidate, _ in learnt.finished
+                for stage in sampler.space.stages(candidate.configuration)
+                if stage.content is not None
+            ],
+        )
+        self._limits = [sampler._limits.get(figure.name, math.inf) for figure in self._objectives]
+        points = self._believed_points(len(measured) + len(learnt.pending))
+        self._reference = sampler._reference or self._worst(points)
+        inside = (points <= np.array(self._limits)).all(axis=1)
+        for index, (_, outcome) in enumerate(measured):
+            inside[index] &= self._keeps_other_limits(outcome)
+        front = points[inside]
+        self.volume = hypervolume(front, self._reference)
+        if len(front) > LARGEST_FRONT:
+            front = _spread_out(front, LARGEST_FRONT, self._reference)
+        self._boxes = undominated(front, self._reference)
+
+    def judge(self, candidates: list[Candidate[Configuration]]) -> tuple[Array, Array]:
+        """Expected gain for the cost, and expected gain alone; shape (n_candidates,) each."""
+        beliefs = [self._belief(figure, candidates) for figure in self._objectives]
+        gain = expected_improvement(self._boxes, beliefs, self._limits)
+        for figure in self._others:
+            limit = np.array([self._sampler._limits[figure.name]])
+            gain = gain * self._belief(figure, candidates).below(limit)[:, 0]
+        gain = gain * self._failures.success([candidate.choices for candidate in candidates])
+        stages = self._sampler.space.stages
+        seconds = np.array([self._costs.seconds(stages(candidate.configuration)) for candidate in candidates])
+        return gain / np.sqrt(np.maximum(seconds, 1e-3)) if seconds.any() else gain, gain
+
+    def _belief(self, figure: Figure, candidates: list[Candidate[Configuration]]) -> Belief:
+        rows = self._sampler._features.rows(candidates)
+        model = self._models[figure.name]
+        mean, deviation = model.predict(rows, self._prior(figure, candidates))
+        return Belief(mean, deviation, figure.shift)
+
+    def _prior(self, figure: Figure, candidates: Sequence[Candidate[Configuration]]) -> Array | None:
+        values = [self._sampler.predicted(candidate).get(figure.name) for candidate in candidates]
+        if any(value is None for value in values):
+            return None
+        return _transformed(np.array(values, dtype=float), figure)
+
+    def _model(
+        self,
+        figure: Figure,
+        measured: list[tuple[Candidate[Configuration], TrialOutcome]],
+        pending: list[Candidate[Configuration]],
+    ) -> AdditiveModel:
+        known = [(c, outcome.readings[figure.name]) for c, outcome in measured if figure.name in outcome.readings]
+        if len(known) < FEWEST_TO_MODEL:
+            raise ValueError(f"{figure.name} was measured in {len(known)} trials: too few")
+        candidates = [candidate for candidate, _ in known]
+        values = np.array([reading.value for _, reading in known])
+        deviations = np.array([figure.deviation if r.deviation is None else r.deviation for _, r in known])
+        if figure.shift is not None:
+            deviations = deviations / np.maximum(values + figure.shift, figure.shift / 4)
+        values = _transformed(values, figure)
+        deviations = np.maximum(deviations, SMALLEST_DEVIATION)
+        rows = self._sampler._features.rows(candidates)
+        start = self._sampler._strengths.get((figure.name, self._guarding))
+        seen = Observations(rows, values, deviations, self._prior(figure, candidates))
+        model = AdditiveModel(seen, start, use_predicted=not self._guarding)
+        self._sampler._strengths[figure.name, self._guarding] = model.strengths
+        if pending:
+            waiting = self._sampler._features.rows(pending)
+            prior = self._prior(figure, pending)
+            mean, _ = model.predict(waiting, prior)
+            both = self._sampler._features.rows([*candidates, *pending])
+            together = None
+            if seen.predicted is not None and prior is not None:
+                together = np.concatenate([seen.predicted, prior])
+            extended = Observations(
+                both,
+                np.concatenate([values, mean]),
+                np.concatenate([deviations, np.full(len(pending), SMALLEST_DEVIATION)]),
+                together,
+            )
+            model = AdditiveModel(extended, strengths=model.strengths)
+        return model
+
+    def _believed_points(self, count: int) -> Array:
+        """The objectives of all that was measured, without the noise, shape (n, n_objectives)."""
+        columns = []
+        for figure in self._objectives:
+            believed = self._models[figure.name].believed()
+            if len(believed) != count:
+                raise ValueError(f"{figure.name} was not measured in every trial")
+            columns.append(believed if figure.shift is None else np.exp(believed) - figure.shift)
+        return np.stack(columns, axis=1)
+
+    def _keeps_other_limits(self, outcome: TrialOutcome) -> bool:
+        readings = [(outcome.readings[f.name], f.name) for f in self._others if f.name in outcome.readings]
+        return all(reading.value <= self._sampler._limits[name] for reading, name in readings)
+
+    def _worst(self, points: Array) -> tuple[float, ...]:
+        limits = np.array(self._limits)
+        worst = points.max(axis=0) + 0.1 * np.ptp(points, axis=0) + 1e-9
+        return tuple(np.where(np.isfinite(limits), limits, worst).tolist())
+
+
+def _transformed(values: Array, figure: Figure) -> Array:
+    """On the scale on which effects add up."""
+    if figure.shift is None:
+        return values
+    return np.asarray(np.log(np.maximum(values + figure.shift, figure.shift / 4)))
+
+
+def _spread_out(points: Array, count: int, reference: Sequence[float]) -> Array:
+    """So many of the points that they dominate most of what all dominate: one after another, what adds most."""
+    corner = np.asarray(reference)
+    alone = np.prod(np.maximum(corner - points, 0.0), axis=1)
+    kept = [int(np.argmax(alone))]
+    while len(kept) < count:
+        overlaps = np.max(
+            [np.prod(np.maximum(corner - np.maximum(points, points[other]), 0.0), axis=1) for other in kept], axis=0
+        )
+        kept.append(int(np.argmax(alone - overlaps)))
+    return points[kept]
