@@ -49,6 +49,7 @@ COMPUTES: dict[str, dict[str, tuple[Any, ...]]] = {
     "int8_static": {"calibration": ("minmax", "entropy", "percentile"), "smoothing": (0.0, 0.5)},
 }
 PHASES = {"structure": STRUCTURES, "prune": PRUNINGS, "code": CODINGS, "compute": COMPUTES}
+PLACES = {phase: index for index, phase in enumerate(PHASES)}
 
 Step = tuple[str, tuple[tuple[str, Any], ...]]
 
@@ -62,7 +63,7 @@ class Recipe:
 
     def knobs(self, phase: str) -> tuple[str, dict[str, Any]]:
         """Method and knobs of a phase."""
-        method, knobs = self.steps[list(PHASES).index(phase)]
+        method, knobs = self.steps[PLACES[phase]]
         return method, dict(knobs)
 
     @cached_property
@@ -74,7 +75,7 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """Equal for equal recipes."""
-        return repr((self.format, self.steps))
+        return f"{self.steps} {self.format}"
 
     @property
     def params(self) -> dict[str, Any]:
@@ -372,6 +373,8 @@ def _chance(*names: str) -> float:
 MODELS = {
     "developed on": SimulatedModel("a"),
     "developed on, 2nd": SimulatedModel("b"),
+    "held out": SimulatedModel("held out"),
+    "held out, entangled": SimulatedModel("held out, entangled", entangled=True),
 }
 
 

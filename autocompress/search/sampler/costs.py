@@ -26,12 +26,13 @@ class Costs:
             for kind, taken in one.items():
                 logs[kind].append(math.log(max(taken, SHORTEST_SECONDS)))
         everything = [log for some in logs.values() for log in some]
-        self._typical = sum(everything) / len(everything) if everything else math.log(TYPICAL_SECONDS)
+        typical = sum(everything) / len(everything) if everything else math.log(TYPICAL_SECONDS)
+        self._typical_seconds = math.exp(typical)
         # A kind that was seen once lies half-way between what it took and what stages take in general.
-        self._logs = {kind: (sum(some) + self._typical) / (len(some) + 1) for kind, some in logs.items()}
+        self._seconds = {kind: math.exp((sum(some) + typical) / (len(some) + 1)) for kind, some in logs.items()}
         self._made = set(made)
 
     def seconds(self, stages: Sequence[Stage]) -> float:
         """Expected seconds; everything up to the last stage that is in the cache is there for nothing."""
         done = max((index + 1 for index, stage in enumerate(stages) if stage.content in self._made), default=0)
-        return sum(math.exp(self._logs.get(stage.kind, self._typical)) for stage in stages[done:])
+        return sum(self._seconds.get(stage.kind, self._typical_seconds) for stage in stages[done:])

@@ -51,10 +51,10 @@ class Failures:
 
     def success(self, choices: Sequence[Sequence[Choice]]) -> NDArray[np.float64]:
         """Probability that each configuration does not fail."""
-        return np.array([self._success(_pairs(one)) if self.blames else 1 - UNEXPLAINED for one in choices])
+        return np.array([self._success(frozenset(one)) for one in choices])
 
-    def _success(self, pairs: frozenset[Pair]) -> float:
-        worst = max((blame.probability for blame in self.blames if blame.pair in pairs), default=0.0)
+    def _success(self, choices: frozenset[Choice]) -> float:
+        worst = max((blame.probability for blame in self.blames if blame.pair <= choices), default=0.0)
         return (1 - UNEXPLAINED) * (1 - worst)
 
 

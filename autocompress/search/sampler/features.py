@@ -14,7 +14,7 @@ from autocompress.search.sampler.space import Candidate, options_of
 
 Array = NDArray[np.float64]
 
-SINGLE_OPTION_OF_A_NUMBER = 0.25
+SINGLE_OPTION_OF_A_NUMBER = 0.5
 CURVATURE = 0.5
 
 
@@ -28,23 +28,25 @@ class Features:
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, Any], int] = {}
-        self._rows: dict[str, dict[int, float]] = {}
+        self._rows: dict[str, tuple[NDArray[np.int64], Array]] = {}
         self._scales: dict[str, dict[Any, float] | None] = {}
 
     def rows(self, candidates: Sequence[Candidate[Any]]) -> Array:
         """Shape (n_candidates, n_columns so far)."""
         sparse = [self._row(candidate) for candidate in candidates]
         dense = np.zeros((len(sparse), len(self._columns)))
-        for index, row in enumerate(sparse):
-            dense[index, list(row)] = list(row.values())
+        if sparse:
+            place = np.repeat(np.arange(len(sparse)), [len(columns) for columns, _ in sparse])
+            dense[place, np.concatenate([c for c, _ in sparse])] = np.concatenate([values for _, values in sparse])
         return dense
 
-    def _row(self, candidate: Candidate[Any]) -> dict[int, float]:
+    def _row(self, candidate: Candidate[Any]) -> tuple[NDArray[np.int64], Array]:
+        """Columns and values."""
         if candidate.key not in self._rows:
             row: dict[int, float] = {}
             for name, distribution in candidate.distributions.items():
                 self._add(row, name.partition("[")[0], candidate.params[name], distribution)
-            self._rows[candidate.key] = row
+            self._rows[candidate.key] = np.array(list(row), dtype=np.int64), np.array(list(row.values()))
         return self._rows[candidate.key]
 
     def _add(self, row: dict[int, float], name: str, value: Any, distribution: BaseDistribution) -> None:

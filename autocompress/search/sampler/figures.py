@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,26 @@ class Figure:
         name: by which limits and readings go.
         shift: for a figure that gets out of hand when it gets large, as a loss of quality does: log(figure + shift)
             is predicted instead of the figure itself. Differences of about this size are what matters.
+        cap: a value beyond which all are equally bad; they are not told apart.
         deviation: standard deviation of a reading where the trial does not tell it.
     """
 
     name: str
     shift: float | None = None
+    cap: float | None = None
     deviation: float = 0.0
+
+    def scaled(self, values: Array, deviations: Array) -> tuple[Array, Array]:
+        """Values and the deviations of their errors on the scale on which effects add up."""
+        values = values if self.cap is None else np.minimum(values, self.cap)
+        if self.shift is None:
+            return values, deviations
+        above = np.maximum(values + self.shift, self.shift / 4)
+        return np.log(above), deviations / above
+
+    def unscaled(self, values: Array) -> Array:
+        """The inverse."""
+        return values if self.shift is None else np.exp(values) - self.shift
 
 
 @dataclass(frozen=True)

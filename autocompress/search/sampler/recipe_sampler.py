@@ -25,7 +25,7 @@ from autocompress.search.sampler.figures import Figure, ReadTrial, TrialOutcome,
 from autocompress.search.sampler.guide import Guide
 from autocompress.search.sampler.hypervolume import Belief, expected_improvement, hypervolume, undominated
 from autocompress.search.sampler.pool import Pool
-from autocompress.search.sampler.space import Candidate, Configuration, Space
+from autocompress.search.sampler.space import Candidate, Configuration, Space, Stage
 from autocompress.search.sampler.surrogate import AdditiveModel, Observations, Strengths
 
 Array = NDArray[np.float64]
@@ -34,7 +34,12 @@ Origin = Literal["known_good", "model", "guard", "tpe", "random"]
 GUARD_EVERY = 5
 """One proposal of so many does without anything that was believed beforehand."""
 FEWEST_TO_MODEL = 4
-SUGGESTIONS = 4
+PROMISES = 8
+KEPT_SHARE = 0.05
+"""While the last promises were kept by less than this share, TPE proposes …"""
+MODEL_EVERY = 3
+"""… except for one of so many."""
+SUGGESTIONS = 1
 NEIGHBOURHOODS = 12
 NEIGHBOURS_EACH = 8
 SHARP_TRIES = 2
@@ -143,8 +148,12 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         self._features = Features()
         self._strengths: dict[tuple[str, bool], Strengths] = {}
         self._predicted: dict[str, Mapping[str, float]] = {}
+        self._stages: dict[str, Sequence[Stage]] = {}
         self._outcomes: dict[int, tuple[Candidate[Configuration], TrialOutcome] | None] = {}
         self._n_modelled = 0
+        self._n_distrusted = 0
+        self._promised: dict[str, float] = {}
+        self._volumes: list[float] = []
         self._gain: float | None = None
         self._chosen: dict[int, Candidate[Configuration]] = {}
         self._lock = threading.RLock()
@@ -159,6 +168,8 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         with self._lock:
             self._limits = dict(limits)
             self._gain = None
+            self._volumes = []
+            self._promised = {}
             if self._guide is not None:
                 self._guide.forget()
 
@@ -230,17 +241,27 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
                 self._pool = Pool(self.space, self._random)
                 self._guide = Guide(self.space, n_objectives, self._seed)
             self._teach(trials, n_objectives)
+            if sum(outcome.failure is None for _, outcome in learnt.finished) < FEWEST_TO_MODEL:
+                return self._without_model(learnt)
+            if self._pool.is_whole and not self._pool.without(learnt.seen):
+                return None
             try:
-                return self._by_model(learnt, n_objectives)
+                proposal = self._by_model(learnt, n_objectives)
+                if self._breaks_promises(learnt, n_objectives):
+                    self._n_distrusted += 1
+                    if self._n_distrusted % MODEL_EVERY:
+                        return self._without_model(learnt)
+                if proposal.gain is not None:
+                    self._promised[proposal.candidate.key] = proposal.gain
+                return proposal
             except (np.linalg.LinAlgError, ValueError, FloatingPointError) as problem:
-                return self._without_model(learnt, str(problem))
+                self.fallbacks.append(str(problem))
+                _log.warning("TPE proposes, because the models cannot: %s", problem)
+                return self._without_model(learnt)
 
-    def _without_model(self, learnt: _Learnt[Configuration], why: str) -> Proposal[Configuration] | None:
+    def _without_model(self, learnt: _Learnt[Configuration]) -> Proposal[Configuration] | None:
         assert self._pool is not None
         assert self._guide is not None
-        if learnt.finished:
-            self.fallbacks.append(why)
-            _log.warning("TPE proposes, because the models cannot: %s", why)
         for attempt in range(SHARP_TRIES + WIDE_TRIES):
             candidate = self._guide.suggest(sharp=attempt < SHARP_TRIES)
             if candidate.key not in learnt.seen and self.space.refusal(candidate.configuration) is None:
@@ -321,16 +342,32 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
 
     # The models -----------------------------------------------------------------------------------------------------
 
-    def _by_model(self, learnt: _Learnt[Configuration], n_objectives: int) -> Proposal[Configuration] | None:
+    def _breaks_promises(self, learnt: _Learnt[Configuration], n_objectives: int) -> bool:
+        """Whether the models' last proposals brought much less than was expected of them."""
+        if self._reference is None:
+            return False
+        names = [figure.name for figure in self._figures[:n_objectives]]
+        for count in range(len(self._volumes), len(learnt.finished)):
+            inside = [outcome for _, outcome in learnt.finished[: count + 1] if self._violation(outcome) <= 0]
+            values = np.array([[outcome.readings[name].value for name in names] for outcome in inside])
+            self._volumes.append(hypervolume(values.reshape(-1, len(names)), self._reference))
+        kept = np.diff([0.0, *self._volumes]).tolist()
+        pairs = [
+            (self._promised[candidate.key], gain)
+            for (candidate, _), gain in zip(learnt.finished, kept, strict=True)
+            if candidate.key in self._promised
+        ][-PROMISES:]
+        promised, got = (sum(pair[index] for pair in pairs) for index in (0, 1))
+        return len(pairs) >= PROMISES and got < KEPT_SHARE * promised
+
+    def _by_model(self, learnt: _Learnt[Configuration], n_objectives: int) -> Proposal[Configuration]:
         assert self._pool is not None
         assert self._guide is not None
         measured = [(candidate, outcome) for candidate, outcome in learnt.finished if outcome.failure is None]
-        if len(measured) < FEWEST_TO_MODEL:
-            raise ValueError(f"{len(measured)} trials were measured: too few")
         guarding = self._n_modelled % GUARD_EVERY == GUARD_EVERY - 1
         self._pool.grow(self._parents(measured, n_objectives))
         if not self._pool.is_whole:
-            self._pool.add(self._guide.suggest(sharp=attempt % 2 == 0) for attempt in range(SUGGESTIONS))
+            self._pool.add(self._guide.suggest(sharp=True) for _ in range(SUGGESTIONS))
         view = _View(self, learnt, measured, n_objectives, guarding)
         candidates = self._pool.without(learnt.seen)
         if not candidates:
@@ -353,7 +390,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         if merit[best] <= 0:
             raise ValueError("nothing is expected to be gained")
         self._n_modelled += 1
-        self._gain = float(gain.max()) / view.volume if view.volume > 0 else math.inf
+        self._gain = float(gain.max() / view.volume) if view.volume > 0 else math.inf
         return Proposal(candidates[best], "guard" if guarding else "model", float(gain[best]))
 
     def _parents(
@@ -376,6 +413,12 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         if candidate.key not in self._predicted:
             self._predicted[candidate.key] = self.space.predicted(candidate.configuration)
         return self._predicted[candidate.key]
+
+    def stages(self, candidate: Candidate[Configuration]) -> Sequence[Stage]:
+        """What a trial of it does."""
+        if candidate.key not in self._stages:
+            self._stages[candidate.key] = self.space.stages(candidate.configuration)
+        return self._stages[candidate.key]
 
 
 class _View(Generic[Configuration]):
@@ -402,7 +445,7 @@ class _View(Generic[Configuration]):
             [
                 stage.content
                 for candidate, _ in learnt.finished
-                for stage in sampler.space.stages(candidate.configuration)
+                for stage in sampler.stages(candidate)
                 if stage.content is not None
             ],
         )
@@ -426,8 +469,7 @@ class _View(Generic[Configuration]):
             limit = np.array([self._sampler._limits[figure.name]])
             gain = gain * self._belief(figure, candidates).below(limit)[:, 0]
         gain = gain * self._failures.success([candidate.choices for candidate in candidates])
-        stages = self._sampler.space.stages
-        seconds = np.array([self._costs.seconds(stages(candidate.configuration)) for candidate in candidates])
+        seconds = np.array([self._costs.seconds(self._sampler.stages(candidate)) for candidate in candidates])
         return gain / np.sqrt(np.maximum(seconds, 1e-3)) if seconds.any() else gain, gain
 
     def _belief(self, figure: Figure, candidates: list[Candidate[Configuration]]) -> Belief:
@@ -440,7 +482,7 @@ class _View(Generic[Configuration]):
         values = [self._sampler.predicted(candidate).get(figure.name) for candidate in candidates]
         if any(value is None for value in values):
             return None
-        return _transformed(np.array(values, dtype=float), figure)
+        return figure.scaled(np.array(values, dtype=float), np.zeros(len(values)))[0]
 
     def _model(
         self,
@@ -454,9 +496,7 @@ class _View(Generic[Configuration]):
         candidates = [candidate for candidate, _ in known]
         values = np.array([reading.value for _, reading in known])
         deviations = np.array([figure.deviation if r.deviation is None else r.deviation for _, r in known])
-        if figure.shift is not None:
-            deviations = deviations / np.maximum(values + figure.shift, figure.shift / 4)
-        values = _transformed(values, figure)
+        values, deviations = figure.scaled(values, deviations)
         deviations = np.maximum(deviations, SMALLEST_DEVIATION)
         rows = self._sampler._features.rows(candidates)
         start = self._sampler._strengths.get((figure.name, self._guarding))
@@ -487,7 +527,7 @@ class _View(Generic[Configuration]):
             believed = self._models[figure.name].believed()
             if len(believed) != count:
                 raise ValueError(f"{figure.name} was not measured in every trial")
-            columns.append(believed if figure.shift is None else np.exp(believed) - figure.shift)
+            columns.append(figure.unscaled(believed))
         return np.stack(columns, axis=1)
 
     def _keeps_other_limits(self, outcome: TrialOutcome) -> bool:
@@ -498,13 +538,6 @@ class _View(Generic[Configuration]):
         limits = np.array(self._limits)
         worst = points.max(axis=0) + 0.1 * np.ptp(points, axis=0) + 1e-9
         return tuple(np.where(np.isfinite(limits), limits, worst).tolist())
-
-
-def _transformed(values: Array, figure: Figure) -> Array:
-    """On the scale on which effects add up."""
-    if figure.shift is None:
-        return values
-    return np.asarray(np.log(np.maximum(values + figure.shift, figure.shift / 4)))
 
 
 def _spread_out(points: Array, count: int, reference: Sequence[float]) -> Array:

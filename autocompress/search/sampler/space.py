@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -145,11 +145,11 @@ class Answers:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """The given choice."""
-        return self._answer(name, CategoricalDistribution(tuple(choices)))
+        return self._answer(name, _categorical(*choices))
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float) -> float:
         """The given value, moved to the grid."""
-        return float(self._answer(name, FloatDistribution(low, high, step=step)))
+        return float(self._answer(name, _float(low, high, step)))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
         """The given value."""
@@ -165,6 +165,16 @@ class Answers:
             self.params[name] = value
             self.distributions[name] = distribution
         return self.params[name]
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _categorical(*choices: Any) -> CategoricalDistribution:
+    return CategoricalDistribution(choices)
+
+
+@lru_cache(maxsize=4096)
+def _float(low: float, high: float, step: float) -> FloatDistribution:
+    return FloatDistribution(low, high, step=step)
 
 
 def options_of(distribution: BaseDistribution) -> Sequence[Any]:

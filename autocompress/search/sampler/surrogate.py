@@ -18,8 +18,8 @@ OWN = (0.03, 0.1, 0.25, 0.5)
 """… of what is a configuration's own."""
 LEVEL = 1.0
 """… of the figure's general level."""
-TRUST = 0.15
-"""Standard deviation of how many per cent of a change that is predicted beforehand really come, around all of them."""
+TRUST = 0.4
+"""Standard deviation of the share of a change predicted beforehand that really comes, around all of it."""
 SMALLEST_SPREAD = 0.05
 """The figure's spread is taken as at least this share of what it is before anything is predicted."""
 COST_OF_PAIRS = 1.0
