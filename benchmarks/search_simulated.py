@@ -3,10 +3,10 @@
 A strategy is judged by the hypervolume (log size, log latency, loss of quality) of those of its trials that keep the
 limit in truth, as a share of what all recipes reach. All strategies see the same noise for the same recipe and seed,
 all have the cache of stages, and none pays for what is refused or was tried before. Differences are paired by seed;
-intervals are 95 %, by bootstrap over seeds. Right priors: recipes that people recommend, the
-size by arithmetic to two per cent, and the loss by one rule of thumb for all models. Wrong priors: the known recipes
-fail or break the limit, and sizes and losses are predicted upside down. The models are those of `simulated_models.py`; the sampler's constants were settled on
-the first two and never on the others.
+intervals are 95 %, by bootstrap over seeds. Right priors: recipes that people recommend, the size by arithmetic to two
+per cent, and the loss by one rule of thumb for all models. Wrong priors: the known recipes fail or break the limit,
+and sizes and losses are predicted upside down. The models are those of `simulated_models.py`; the sampler's constants
+were settled on the first two and never on the others.
 
 Run: python benchmarks/search_simulated.py --seeds 20 --write docs/benchmarks.md
      python benchmarks/search_simulated.py --seeds 3 --models "developed on"
@@ -124,11 +124,13 @@ Strategy = Callable[[SimulatedModel, int, Run], None]
 
 def random_search(model: SimulatedModel, seed: int, run: Run) -> None:
     """Valid recipes by chance, none twice."""
+    del model
     _measure_all(run, random.Random(seed).sample(every_recipe(), MOST_TRIALS))
 
 
 def grid(model: SimulatedModel, seed: int, run: Run) -> None:
     """A coarse grid, as Optuna's: the first and the last value of each knob, in random order."""
+    del model
     coarse = [one for one in every_recipe() if _is_coarse(one)]
     random.Random(seed).shuffle(coarse)
     _measure_all(run, coarse[:MOST_TRIALS])
@@ -224,6 +226,7 @@ def ours(
 
 def right_recipes(model: SimulatedModel, seed: int) -> list[Recipe]:
     """Those that people recommend, one of each format first, the cheapest first."""
+    del seed
     return in_turn(KNOWN_GOOD, group=lambda one: one.format, cost=lambda one: sum(model.seconds(one).values()))
 
 
@@ -245,6 +248,7 @@ def wrong_beliefs(model: SimulatedModel, one: Recipe) -> dict[str, float]:
 
 def no_beliefs(model: SimulatedModel, one: Recipe) -> dict[str, float]:
     """Nothing but the known recipes."""
+    del model, one
     return {}
 
 
@@ -383,7 +387,8 @@ def report(models: Sequence[str], seeds: int, processes: int, strategies: Sequen
     """The section, line by line."""
     day = datetime.now(tz=UTC).strftime("%Y-%m-%d")
     yield f"{SECTION}\n"
-    yield f"`python benchmarks/search_simulated.py --seeds {seeds}`, {day}, a shared machine of {os.cpu_count()} cores.\n"
+    command = f"python benchmarks/search_simulated.py --seeds {seeds}"
+    yield f"`{command}`, {day}, a shared machine of {os.cpu_count()} cores.\n"
     yield (__doc__ or "").partition("rivals.")[2].partition("Run:")[0].strip()
     for model in models:
         assert MODELS[model].best_hypervolume > 0  # found before the processes are forked

@@ -76,17 +76,16 @@ def reader_of(figures: Sequence[Figure]) -> ReadTrial:
 
     The objectives' values are the first figures. What else there is to tell stands in the trial's user attributes:
     ``figures`` (name to value, those that are no objectives), ``deviations`` (name to standard deviation), ``seconds``
-    (kind of stage to seconds) and ``failure``. A trial that ended by an exception has failed with its words.
+    (kind of stage to seconds) and ``failure``. Any other trial that did not complete has failed, too: in which way, Optuna
+    does not keep.
     """
 
-    def read(trial: FrozenTrial) -> TrialOutcome | None:
+    def read(trial: FrozenTrial) -> TrialOutcome:
         told = trial.user_attrs
         seconds = told.get("seconds", {})
         failure = told.get("failure")
         if failure is None and trial.state is not TrialState.COMPLETE:
-            failure = trial.system_attrs.get("fail_reason")
-            if failure is None:
-                return None
+            failure = f"trial ended as {trial.state.name}"
         if failure is not None:
             return TrialOutcome(failure=str(failure), seconds=seconds)
         deviations = told.get("deviations", {})

@@ -7,6 +7,7 @@ from typing import Any, Generic
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from autocompress.search.sampler.space import Candidate, Configuration, Space
@@ -24,7 +25,7 @@ class Guide(Generic[Configuration]):
 
     def __init__(self, space: Space[Configuration], n_objectives: int, seed: int | None) -> None:
         self._space = space
-        self._directions = ["minimize"] * n_objectives
+        self._directions = [StudyDirection.MINIMIZE] * n_objectives
         self._sharp, self._wide = (
             optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_ei_candidates=count)
             for count in (SHARP_CANDIDATES, 1)
@@ -40,7 +41,7 @@ class Guide(Generic[Configuration]):
         self,
         trials: Iterable[tuple[int, Mapping[str, Any], Mapping[str, BaseDistribution], Sequence[float], float]],
     ) -> None:
-        """Take in trials that it does not know yet: number, answers, distributions, values, and how far limits broke."""
+        """Take in new trials: number, answers, distributions, values, and how far limits are broken."""
         for number, params, distributions, values, violation in trials:
             if number not in self._learnt:
                 self._learnt.add(number)

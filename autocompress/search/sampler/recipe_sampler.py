@@ -1,4 +1,4 @@
-"""The sampler: known-good configurations first, then those that are expected to add most to the front for their cost."""
+"""The sampler: known-good configurations first, then those that are expected to add most for their cost."""
 
 from __future__ import annotations
 
@@ -98,7 +98,6 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         seed: of all chance.
 
     Example:
-
         >>> import optuna
         >>> from autocompress.search.sampler import Figure, RecipeSampler, Space
         >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -204,6 +203,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The answers that were chosen for the trial."""
+        del study, search_space
         chosen = self._chosen.pop(trial.number, None)
         return dict(chosen.params) if chosen is not None else {}
 
@@ -240,7 +240,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
             if self._pool is None:
                 self._pool = Pool(self.space, self._random)
                 self._guide = Guide(self.space, n_objectives, self._seed)
-            self._teach(trials, n_objectives)
+            self._teach(trials)
             if sum(outcome.failure is None for _, outcome in learnt.finished) < FEWEST_TO_MODEL:
                 return self._without_model(learnt)
             if self._pool.is_whole and not self._pool.without(learnt.seen):
@@ -321,7 +321,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         ]
         return sum(max(0.0, one) for one in over) or max(over, default=-1.0)
 
-    def _teach(self, trials: Sequence[FrozenTrial], n_objectives: int) -> None:
+    def _teach(self, trials: Sequence[FrozenTrial]) -> None:
         """Tell TPE of the trials; one that failed, as worse than all others."""
         assert self._guide is not None
         known = [(trial, known) for trial in trials if (known := self._outcomes.get(trial.number)) is not None]
@@ -452,7 +452,7 @@ class _View(Generic[Configuration]):
         self._limits = [sampler._limits.get(figure.name, math.inf) for figure in self._objectives]
         points = self._believed_points(len(measured) + len(learnt.pending))
         self._reference = sampler._reference or self._worst(points)
-        inside = (points <= np.array(self._limits)).all(axis=1)
+        inside = np.asarray((points <= np.array(self._limits)).all(axis=1))
         for index, (_, outcome) in enumerate(measured):
             inside[index] &= self._keeps_other_limits(outcome)
         front = points[inside]

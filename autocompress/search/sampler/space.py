@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -104,19 +104,21 @@ class Space(Generic[Configuration]):
         while True:
             counts: list[int] = []
 
-            def choose(_: str, distribution: BaseDistribution, counts: list[int] = counts) -> Any:
-                options = options_of(distribution)
-                place = path[len(counts)] if len(counts) < len(path) else 0
-                counts.append(len(options))
-                return options[place]
-
-            yield self.candidate({}, choose)
+            yield self.candidate({}, partial(_follow, path, counts))
             path += [0] * (len(counts) - len(path))
             while path and path[-1] + 1 >= counts[len(path) - 1]:
                 path.pop()
             if not path:
                 return
             path[-1] += 1
+
+
+def _follow(path: Sequence[int], counts: list[int], _: str, distribution: BaseDistribution) -> Any:
+    """The option on the path, the first one beyond its end; counts how many there were."""
+    options = options_of(distribution)
+    place = path[len(counts)] if len(counts) < len(path) else 0
+    counts.append(len(options))
+    return options[place]
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ def options_of(distribution: BaseDistribution) -> Sequence[Any]:
             return range(distribution.low, distribution.high + 1, distribution.step)
         case FloatDistribution() if distribution.step is not None:
             count = round((distribution.high - distribution.low) / distribution.step) + 1
-            return [distribution.low + index * distribution.step for index in range(count)]
+            # The last sum of steps may lie a hair beyond the end.
+            return [min(distribution.low + index * distribution.step, distribution.high) for index in range(count)]
     raise ValueError(f"{distribution} has no grid: give a step")
 
 
@@ -206,7 +209,7 @@ def on_grid(value: Any, distribution: BaseDistribution) -> Any:
     if step is None:
         raise ValueError(f"{distribution} has no grid: give a step")
     place = round((value - distribution.low) / step)
-    nearest = distribution.low + place * step
+    nearest = min(distribution.low + place * step, distribution.high)
     inside = 0 <= place <= round((distribution.high - distribution.low) / step)
     return nearest if inside and abs(nearest - value) < 1e-6 * step else NOT_OFFERED
 

@@ -25,6 +25,7 @@ class StopWhenSpent:
 
     def __call__(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Look at what is left after each trial."""
+        del trial
         sampler = study.sampler
         if isinstance(sampler, RecipeSampler) and self.is_spent(sampler):
             study.stop()

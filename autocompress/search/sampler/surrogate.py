@@ -1,4 +1,4 @@
-"""A Bayesian linear model of one figure over choices: a sum over choices, pairs only as far as the data speak for them."""
+"""A Bayesian linear model of one figure: a sum over choices, and over pairs as far as the data speak for them."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class AdditiveModel:
         volume = float(np.log(np.diag(fit.root)).sum()) + len(fit.residuals) * np.log(fit.spread)
         # Little data says little: strengths in the middle are the more plausible ones.
         prior = (strengths.main - 2) ** 2 / 2 + COST_OF_PAIRS * strengths.pairs + (strengths.own - 1) ** 2 / 4
-        return -float(misfit) - volume - prior
+        return float(-misfit - volume - prior)
 
     def _fitted(self, strengths: Strengths) -> _Fit:
         seen = self._seen
@@ -167,10 +167,10 @@ class AdditiveModel:
         covariance[np.diag_indices_from(covariance)] += OWN[strengths.own] ** 2
         noisy = covariance.copy()
         noisy[np.diag_indices_from(noisy)] += (seen.deviations / spread) ** 2 + 1e-6
-        root = np.linalg.cholesky(noisy)
+        root: Array = np.asarray(np.linalg.cholesky(noisy), dtype=np.float64)
         scaled = (residuals - level) / spread
         weights = np.linalg.solve(root.T, np.linalg.solve(root, scaled))
-        return _Fit(level, spread, predicted_level, shift, covariance, root, weights, scaled)
+        return _Fit(level, spread, predicted_level, shift, covariance, root, np.asarray(weights), scaled)
 
 
 @dataclass(frozen=True)
