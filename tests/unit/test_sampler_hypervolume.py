@@ -46,9 +46,8 @@ def improvement_by_chance(
     for _ in range(600):
         drawn = np.stack([belief.draw(generator) for belief in beliefs], axis=1)
         kept = (drawn <= np.array(limits)).all(axis=1)
-        gains.append(
-            [hypervolume(np.vstack([front, point]), REFERENCE) - before if k else 0.0 for point, k in zip(drawn, kept)]
-        )
+        after = [hypervolume(np.vstack([front, point]), REFERENCE) for point in drawn]
+        gains.append(np.where(kept, np.array(after) - before, 0.0))
     return np.mean(gains, axis=0), np.std(gains, axis=0) / np.sqrt(len(gains))
 
 

@@ -76,8 +76,8 @@ def reader_of(figures: Sequence[Figure]) -> ReadTrial:
 
     The objectives' values are the first figures. What else there is to tell stands in the trial's user attributes:
     ``figures`` (name to value, those that are no objectives), ``deviations`` (name to standard deviation), ``seconds``
-    (kind of stage to seconds) and ``failure``. Any other trial that did not complete has failed, too: in which way, Optuna
-    does not keep.
+    (kind of stage to seconds) and ``failure``. Any other trial that did not complete has failed, too: in which way,
+    Optuna does not keep.
     """
 
     def read(trial: FrozenTrial) -> TrialOutcome:

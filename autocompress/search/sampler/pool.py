@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Generic
@@ -14,6 +15,7 @@ SMALL_SPACE = 1_500
 LARGEST_POOL = 1_500
 RANDOM_A_TIME = 60
 MUTANTS_A_TIME = 120
+NEIGHBOURS_EACH = 8
 RANDOM_TRIES = 500
 
 
@@ -24,11 +26,15 @@ class Pool(Generic[Configuration]):
         space: what they are of.
         generator: chance.
         small: a space of at most so many answers is listed whole.
+        breadth: how many candidates are added at a time, as a share of the usual.
     """
 
-    def __init__(self, space: Space[Configuration], generator: random.Random, small: int = SMALL_SPACE) -> None:
+    def __init__(
+        self, space: Space[Configuration], generator: random.Random, small: int = SMALL_SPACE, breadth: float = 1.0
+    ) -> None:
         self._space = space
         self._random = generator
+        self._breadth = breadth
         everything = space.every(small)
         self.is_whole = everything is not None
         """Whether it holds all configurations there are."""
@@ -48,12 +54,13 @@ class Pool(Generic[Configuration]):
         """Add random candidates, and children of the parents."""
         if self.is_whole:
             return
-        self.add(self.at_random() for _ in range(RANDOM_A_TIME))
+        self.add(self.at_random() for _ in range(math.ceil(RANDOM_A_TIME * self._breadth)))
         if parents:
-            self.add(self._child(parents) for _ in range(MUTANTS_A_TIME))
+            self.add(self._child(parents) for _ in range(math.ceil(MUTANTS_A_TIME * self._breadth)))
 
-    def add_neighbours(self, parents: Sequence[Candidate[Configuration]], each: int) -> None:
+    def add_neighbours(self, parents: Sequence[Candidate[Configuration]]) -> None:
         """Add mutants of each of these."""
+        each = math.ceil(NEIGHBOURS_EACH * self._breadth)
         if not self.is_whole:
             self.add(self._mutant(parent) for parent in parents for _ in range(each))
 

@@ -41,7 +41,6 @@ MODEL_EVERY = 3
 """… except for one of so many."""
 SUGGESTIONS = 1
 NEIGHBOURHOODS = 12
-NEIGHBOURS_EACH = 8
 SHARP_TRIES = 2
 WIDE_TRIES = 30
 LARGEST_FRONT = 40
@@ -96,6 +95,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
             By default the limits, and where there is none the worst value so far.
         read: what a finished trial told; by default see `reader_of`.
         seed: of all chance.
+        breadth: how many candidates are looked at, as a share of the usual: less where asking the space takes long.
 
     Example:
         >>> import optuna
@@ -130,6 +130,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         reference: Sequence[float] | None = None,
         read: ReadTrial | None = None,
         seed: int | None = None,
+        breadth: float = 1.0,
     ) -> None:
         self.space = space
         self.fallbacks: list[str] = []
@@ -139,6 +140,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         self._reference = tuple(reference) if reference is not None else None
         self._read = read
         self._seed = seed
+        self._breadth = breadth
         self._random = random.Random(seed)  # noqa: S311 - no secret
         self._known_good = [space.candidate(params) for params in space.known_good]
         self._known_good = [one for one in self._known_good if space.refusal(one.configuration) is None]
@@ -238,7 +240,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
                     return Proposal(candidate, "known_good")
             n_objectives = n_objectives or self._n_objectives(trials)
             if self._pool is None:
-                self._pool = Pool(self.space, self._random)
+                self._pool = Pool(self.space, self._random, breadth=self._breadth)
                 self._guide = Guide(self.space, n_objectives, self._seed)
             self._teach(trials)
             if sum(outcome.failure is None for _, outcome in learnt.finished) < FEWEST_TO_MODEL:
@@ -376,7 +378,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         if not self._pool.is_whole:
             known = {candidate.key for candidate in candidates}
             leaders = [candidates[index] for index in np.argsort(-merit)[:NEIGHBOURHOODS]]
-            self._pool.add_neighbours(leaders, NEIGHBOURS_EACH)
+            self._pool.add_neighbours(leaders)
             fresh = [one for one in self._pool.without(learnt.seen) if one.key not in known]
             if fresh:
                 more_merit, more_gain = view.judge(fresh)
