@@ -331,6 +331,19 @@ def run_one(model: str, strategy: str, seed: int) -> Curve:
     return Curve(minutes, reached, taken / len(run.recipes))
 
 
+def kept_run(folder: Path | None, model: str, strategy: str, seed: int) -> Curve:
+    """One run, out of the folder where it is kept from before."""
+    if folder is None:
+        return run_one(model, strategy, seed)
+    path = folder / f"{model}, {strategy}, {seed}.npz"
+    if not path.exists():
+        curve = run_one(model, strategy, seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(path, minutes=curve.minutes, reached=curve.reached, seconds=curve.seconds_to_propose)
+    with np.load(path) as kept:
+        return Curve(kept["minutes"], kept["reached"], float(kept["seconds"]))
+
+
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean, and its 95 % interval by bootstrap."""
     known = np.array(values)
@@ -383,7 +396,9 @@ def halving(curves: Mapping[str, Sequence[Curve]]) -> Iterator[str]:
         )
 
 
-def report(models: Sequence[str], seeds: int, processes: int, strategies: Sequence[str]) -> Iterator[str]:
+def report(
+    models: Sequence[str], seeds: int, processes: int, strategies: Sequence[str], folder: Path | None
+) -> Iterator[str]:
     """The section, line by line."""
     day = datetime.now(tz=UTC).strftime("%Y-%m-%d")
     yield f"{SECTION}\n"
@@ -395,8 +410,9 @@ def report(models: Sequence[str], seeds: int, processes: int, strategies: Sequen
     with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
         for model in models:
             names = [name for name in STRATEGIES if name in strategies]
-            jobs = {name: [pool.submit(run_one, model, name, seed) for seed in range(seeds)] for name in names}
-            curves = {name: [job.result() for job in some] for name, some in jobs.items()}
+            # Seed by seed, so that what an interruption leaves can be compared.
+            jobs = [{name: pool.submit(kept_run, folder, model, name, seed) for name in names} for seed in range(seeds)]
+            curves = {name: [by_name[name].result() for by_name in jobs] for name in names}
             count = len(every_recipe())
             yield f"\n### Model {model!r}: {count:,} recipes, {seeds} seeds\n"
             yield "Share of the best hypervolume, mean over seeds.\n"
@@ -415,10 +431,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS), metavar="MODEL")
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=list(STRATEGIES))
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="a folder for single runs; those that it holds are not run again")
     parser.add_argument("--write", type=Path, help="the Markdown file whose section is replaced")
     options = parser.parse_args()
     lines = []
-    for line in report(options.models, options.seeds, options.processes, options.strategies):
+    for line in report(options.models, options.seeds, options.processes, options.strategies, options.keep):
         print(line, flush=True)
         lines.append(line)
     if options.write is not None:
