@@ -91,8 +91,8 @@ def _catch_up(attachment: Attachment) -> None:
         return
     news = time.monotonic()
     while time.monotonic() < until:
-        if attachment.problem is not None:
-            problem = attachment.problem
+        problem = attachment.problem
+        if problem is not None:
             attachment.close()
             raise RunError(problem, where=attachment.title)
         if attachment.poll(1.0):
