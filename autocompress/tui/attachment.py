@@ -132,7 +132,9 @@ class StorageAttachment(Attachment):
             return None
         assert self._reader.stderr is not None
         lines = self._reader.stderr.read().decode(errors="replace").strip().splitlines()
-        return lines[-1].removeprefix("error: ") if lines else f"the reader of the storage ended with code {self._reader.returncode}"
+        if not lines:
+            return f"the reader of the storage ended with code {self._reader.returncode}"
+        return lines[-1].removeprefix("error: ")
 
     def close(self) -> None:
         """End the reader."""
