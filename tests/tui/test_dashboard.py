@@ -463,9 +463,9 @@ def test_more_trials_and_notes_are_typed(run: Path, search: StandIn) -> None:
         await until_shown(pilot, "a whole number from 1")
         await pilot.press("enter")
         assert search.asked() == []
-        await pilot.press("backspace", "0", "enter")
+        await pilot.press("backspace", "7", "enter")
         await until(pilot, lambda: len(search.asked()) == 1)
-        assert (search.asked()[0]["action"], search.asked()[0]["trials"]) == ("add_trials", 500)
+        assert (search.asked()[0]["action"], search.asked()[0]["trials"]) == ("add_trials", 7)
         await pilot.press("g", "n")
         await until_shown(pilot, "A note on #58")
         await pilot.press(*"good", "enter")

@@ -59,8 +59,6 @@ def test_the_whole_recipe_file_is_shown_and_written_and_can_be_read_back(
     async def script(pilot: Pilot[None]) -> None:
         await pilot.app.push_screen(ExportScreen(3))
         await until_shown(pilot, "reading the whole recipe file")
-        await pilot.press("enter")
-        await until_shown(pilot, "Nothing was written", seconds=2)
         await until_shown(pilot, "# An autocompress recipe", seconds=60)
         if ascii_only:
             assert text_of(pilot).isascii()

@@ -365,3 +365,11 @@ def test_a_resumed_run_is_no_longer_over() -> None:
         ]
     )
     assert going.activity == RUNNING
+
+
+def test_a_trial_that_the_end_of_a_search_cut_off_is_not_counted_beside_its_repetition(stream: list[bytes]) -> None:
+    finished = next(json.loads(line) for line in reversed(stream) if b'"kind":"trial_finished"' in line)
+    finished["record"] |= {"number": 90, "status": "crashed", "measurement": None, "wall_seconds": None}
+    before, after = folded(stream), folded([*stream, json.dumps(finished).encode() + b"\n"])
+    assert after.n_ended == before.n_ended + 1
+    assert after.n_tried == before.n_tried

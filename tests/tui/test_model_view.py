@@ -94,7 +94,7 @@ def test_the_cursor_stays_within_the_rows_and_comes_back_to_them(state: RunState
     assert view.cursor == 0
     view.set_filter("front")
     view.move(state, 1)
-    assert view.cursor == view.rows(state)[0].number
+    assert view.cursor == view.rows(state)[1].number
 
 
 def test_following_ends_with_going_somewhere(state: RunState) -> None:
@@ -113,3 +113,14 @@ def test_a_run_without_trials_has_no_rows_and_no_cursor() -> None:
     assert view.current(state) is None
     view.move(state, 1)
     assert view.cursor is None
+
+
+def test_the_trial_in_question_is_never_one_that_the_filter_hides(state: RunState) -> None:
+    view = View()
+    view.go_to(12)
+    view.set_filter("#18")
+    assert view.current(state) is state.trials[18]
+    view.set_filter("#18 #12")
+    assert view.current(state) is None
+    view.set_filter("")
+    assert view.current(state) is state.trials[12]

@@ -94,7 +94,11 @@ class TmuxTerminal:
 
     @property
     def settings(self) -> str:
-        """Of the terminal's line discipline."""
+        """Of the line discipline, once whoever reads takes single keys, as a shell at its prompt and the UI do."""
+        self.wait(lambda: " -icanon" in self._settings(), "nobody reads single keys")
+        return self._settings()
+
+    def _settings(self) -> str:
         device = os.open(self.asked("#{pane_tty}"), os.O_RDONLY | os.O_NOCTTY)
         try:
             return subprocess.run(["stty", "-a"], stdin=device, capture_output=True, text=True, check=True).stdout

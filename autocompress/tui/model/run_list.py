@@ -153,7 +153,7 @@ def row_of(folder: Path, state: RunState, *, is_locked: bool) -> RunRow:
         standing=standing_of(state, is_locked=is_locked),
         changed=state.last_event or _changed(folder),
         model=state.model,
-        n_trials=state.n_ended,
+        n_trials=state.n_tried,
         total=state.total,
         n_failed=sum(n for status, n in state.counts.items() if status not in ("complete", "unsupported", "cancelled")),
         n_front=len(state.front),

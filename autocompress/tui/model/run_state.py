@@ -117,6 +117,7 @@ class RunState:
         self.last_event: float | None = None
         self.trials: dict[int, Trial] = {}
         self.counts: Counter[str] = Counter()
+        self._cut_off: set[int] = set()
         self.original: Trial | None = None
         self.front = Front()
         self.best: int | None = None
@@ -227,6 +228,8 @@ class RunState:
             self.running = None
         before = self.trials.get(trial.number)
         self.trials[trial.number] = trial
+        if trial.was_cut_off:
+            self._cut_off.add(trial.number)
         self.trials_revision += 1
         if trial.origin == "baseline" and trial.size_bytes is not None and self.original is None:
             self.original = trial
@@ -320,6 +323,11 @@ class RunState:
         return len(self.trials)
 
     @property
+    def n_tried(self) -> int:
+        """How many of ``total`` are done: those that the end of a search cut off are tried again, and count once."""
+        return len(self.trials) - len(self._cut_off)
+
+    @property
     def seconds_per_trial(self) -> float | None:
         """What a trial took on average, lately: over the last twenty that ran."""
         spans = [t.wall_seconds for t in islice(reversed(self.trials.values()), 20) if t.wall_seconds is not None]
@@ -331,7 +339,7 @@ class RunState:
         per_trial = self.seconds_per_trial
         if self.ending is not None or per_trial is None:
             return None
-        return max(0, self.total - self.n_ended) * per_trial
+        return max(0, self.total - self.n_tried) * per_trial
 
     @property
     def since_improvement(self) -> int | None:

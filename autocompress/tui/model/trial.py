@@ -80,6 +80,11 @@ class Trial:
         return self.status == "complete" and all(excess <= 0 for excess in self.violations.values())
 
     @property
+    def was_cut_off(self) -> bool:
+        """Whether it was the end of the search that ended it; its recipe is then tried again."""
+        return self.status in ("cancelled", "crashed") and self.wall_seconds is None
+
+    @property
     def label(self) -> str:
         """The recipe in one short line: ``magnitude 30% → gptq 4 → onnx``."""
         return " → ".join((*self.labels, self.format))

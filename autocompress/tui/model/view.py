@@ -136,15 +136,22 @@ class View:
         return self._places.get(number)
 
     def current(self, state: RunState) -> Trial | None:
-        """The trial in question: where the cursor is, else the newest or the best, else the first row."""
+        """The trial in question: where the cursor is, else the newest or the best; among those shown, else the first row.
+
+        Keys act on it, so it is never one that a filter hides.
+        """
+        rows = self.rows(state)
+        wanted = self._wanted(state)
+        if wanted is not None and (not self.is_filtered or self.place(state, wanted.number) is not None):
+            return wanted
+        return rows[0] if rows else None
+
+    def _wanted(self, state: RunState) -> Trial | None:
         if self.follow and state.trials:
             return state.trials[next(reversed(state.trials))]
         if self.cursor is not None and self.cursor in state.trials:
             return state.trials[self.cursor]
-        if state.best_trial is not None:
-            return state.best_trial
-        rows = self.rows(state)
-        return rows[0] if rows else None
+        return state.best_trial
 
     def move(self, state: RunState, by: int) -> None:
         """Move the cursor by so many rows."""

@@ -63,7 +63,7 @@ class PromptScreen(ModalScreen[str | None]):
         """The question, the line, and what is wrong with it."""
         with Vertical():
             yield Static(self.question, classes="question", markup=False)
-            yield Input(self.initial, compact=True, select_on_focus=False)
+            yield Input(self.initial, compact=True)  # what stands there is selected: typing replaces it
             yield Static(self.hint, classes="hint", markup=False)
             yield Static("enter takes it   esc back", classes="keys", markup=False)
 

@@ -278,7 +278,7 @@ class WhatIfScreen(RunScreen):
             return
         best, before = trials[then.best], trials.get(now.best) if now.best is not None else None
         if before is None or before is best:
-            word = "stays the best" if before is best else "would be the best"
+            word = self._standing_in_words(best) if before is best else "would be the best"
             yield Content.assemble((f"{glyphs.best} #{best.number} {word}", "$accent"), f"  {glyphs.plain(best.label)}")
             yield Content.styled(glyphs.plain(self._figures_in_words(best)), "$quiet")
             return
@@ -291,6 +291,13 @@ class WhatIfScreen(RunScreen):
         yield Content.styled(glyphs.plain(f"#{before.number}: {self._figures_in_words(before)}"), "$quiet")
         for tie in ties_in_words(best, before):
             yield Content.styled(glyphs.plain(f"tie: {tie}"), "$warning")
+
+    def _standing_in_words(self, best: Trial) -> str:
+        """Of the trial that comes first by its figures: the holdout may have spoken for another one."""
+        decided = self.state.ending.best if self.state.ending else None
+        if decided is None or decided == best.number:
+            return "stays the best"
+        return f"stays first by its figures; the holdout spoke for #{decided}"
 
     def _rank_line(self, trial: Trial, best: Trial) -> Content:
         glyphs, change = self.glyphs, gained(trial.drop)

@@ -75,7 +75,7 @@ def activity_of(state: RunState, glyphs: Glyphs, pulse: Pulse) -> Part:
 
 def first_line(title: str, state: RunState, glyphs: Glyphs, width: int, pulse: Pulse) -> Content:
     """``autocompress ▸ demo  ● running  148/300 ━━━━───  ! 3 failed  41:42  ETA ~42:49``."""
-    done, total = state.n_ended, state.total
+    done, total = state.n_tried, state.total
     bar_width = BAR_WIDTH if width >= ROOMY else BAR_WIDTH // 2
     full = min(bar_width, round(bar_width * done / total)) if total else 0
     parts: list[Part] = [

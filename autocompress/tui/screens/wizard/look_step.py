@@ -182,6 +182,8 @@ class LookStep(Step):
         return True
 
     def _draw(self) -> None:
+        if not self.query("#going-on"):
+            return  # the look was quicker than the screen, or outlived it
         self._draw_progress()
         self._draw_found()
         self._draw_columns()
