@@ -136,7 +136,7 @@ class View:
         return self._places.get(number)
 
     def current(self, state: RunState) -> Trial | None:
-        """The trial in question: where the cursor is, else the newest or the best; among those shown, else the first row.
+        """The trial in question: at the cursor, else the newest or the best; of those shown, else the first row.
 
         Keys act on it, so it is never one that a filter hides.
         """
