@@ -27,6 +27,7 @@ class PromptScreen(ModalScreen[str | None]):
         validate: says in a sentence why a text cannot be taken, None where it can. It is asked while one types, and
             `enter` is only taken once it has nothing to say.
         hint: how an answer is written, shown while nothing is wrong.
+        is_suggestion: what stands in the line at first is replaced by what is typed.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "call_off", "Back")]
@@ -52,8 +53,10 @@ class PromptScreen(ModalScreen[str | None]):
         validate: Callable[[str], str | None] = anything,
         *,
         hint: str = "",
+        is_suggestion: bool = False,
     ) -> None:
         super().__init__()
+        self.is_suggestion = is_suggestion
         self.question = question
         self.initial = initial
         self.problem_of = validate
@@ -63,7 +66,7 @@ class PromptScreen(ModalScreen[str | None]):
         """The question, the line, and what is wrong with it."""
         with Vertical():
             yield Static(self.question, classes="question", markup=False)
-            yield Input(self.initial, compact=True)  # what stands there is selected: typing replaces it
+            yield Input(self.initial, compact=True, select_on_focus=self.is_suggestion)
             yield Static(self.hint, classes="hint", markup=False)
             yield Static("enter takes it   esc back", classes="keys", markup=False)
 

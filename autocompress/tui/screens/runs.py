@@ -314,7 +314,7 @@ class RunsScreen(Screen[None]):
 
             question = f"{row.name} is done after {row.n_trials} trials. How many more?"
             self.app.push_screen(
-                PromptScreen(question, "20", validate=count_problem),
+                PromptScreen(question, "20", validate=count_problem, is_suggestion=True),
                 lambda more: self._resume(folder, row.n_trials + int(more)) if more else None,
             )
         else:

@@ -122,7 +122,8 @@ class Steering(RunScreen):
 
         per_trial = self.state.seconds_per_trial
         hint = f"one takes about {per_trial:.0f} s" if per_trial else ""
-        self.app.push_screen(PromptScreen("How many more trials?", "50", number_mistake, hint=hint), answered)
+        prompt = PromptScreen("How many more trials?", "50", number_mistake, hint=hint, is_suggestion=True)
+        self.app.push_screen(prompt, answered)
 
     def ask_for_note(self, trial: Trial | None) -> None:
         """Write something about a trial."""
