@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
@@ -144,11 +146,13 @@ class AutocompressApp(App[None]):
         if attachment.is_behind and time.monotonic() - self._drawn < SECONDS_BETWEEN_PICTURES_OF_THE_PAST:
             return  # reading on is worth more than drawing what is out of date
         self._drawn = time.monotonic()
-        screen.refresh_run()
+        with suppress(NoMatches):  # a screen that is about to go has lost its widgets already
+            screen.refresh_run()
 
     def _tick(self) -> None:
         if self.attachment is not None and (screen := self._run_screen) is not None:
-            screen.refresh_clock()
+            with suppress(NoMatches):
+                screen.refresh_clock()
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as footers and the palette name it."""
