@@ -232,6 +232,7 @@ if "empty" not in sys.argv[1]:
 def test_a_storage_that_cannot_be_read_or_holds_nothing_says_so(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, words: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # the storage is made where it is named
     (tmp_path / "stored.py").write_text(STORED, encoding="utf-8")
     monkeypatch.setattr(stored, "FOLLOW", (sys.executable, str(tmp_path / "stored.py")))
 
