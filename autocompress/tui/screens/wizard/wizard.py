@@ -188,6 +188,8 @@ class WizardScreen(Screen[None]):
 
     def refresh_buttons(self) -> None:
         """Say on the buttons what they do now."""
+        if not self.query("#back"):
+            return  # a child outlived the screen
         step = self.step
         back, label, is_waiting = "Back", step.next_label, self.launch is not None
         if isinstance(step, LookStep):
