@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import cached_property
+from typing import Literal, get_args
 
 from autocompress.frozen import Frozen
 
@@ -71,7 +72,12 @@ class ModelFacts(Frozen):
 
     def in_scope(self, scope: WeightScope) -> tuple[WeightFact, ...]:
         """The weights that a method of this scope takes."""
-        return tuple(weight for weight in self.weights if weight.is_in(scope))
+        return self._by_scope[scope]
+
+    @cached_property
+    def _by_scope(self) -> dict[str, tuple[WeightFact, ...]]:
+        scopes = get_args(WeightScope)
+        return {scope: tuple(weight for weight in self.weights if weight.is_in(scope)) for scope in scopes}
 
     def share(self, kind: WeightKind) -> float:
         """Share of all parameters that are weights of this kind, 0 to 1."""

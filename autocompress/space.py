@@ -46,6 +46,12 @@ class SearchSpace:
         self.seed = seed
         self._valid_steps = {tag: self._valid_grid(kind) for tag, kind in methods.items()}
         self.methods = {tag: kind for tag, kind in methods.items() if self._valid_steps[tag]}
+        self._fitting: dict[tuple[str, tuple[Step, ...], str], bool] = {}
+        self._valid_values = {
+            tag: {name: {getattr(step, name) for step in steps} for name in kind.model_fields if kind.searched(name)}
+            for tag, kind in self.methods.items()
+            if (steps := self._valid_steps[tag])
+        }
         self._phases = {
             phase: [tag for tag, kind in sorted(self.methods.items()) if kind.phase is phase] for phase in Phase
         }
@@ -115,12 +121,15 @@ class SearchSpace:
         return [step for step in steps if step.refuses(self.facts) is None]
 
     def _fits(self, tag: str, earlier: Sequence[Step], format_name: str) -> bool:
-        chosen = self.formats[format_name]
-        return any(
-            step.refuses_after(earlier, self.facts) is None
-            and chosen.refuses((*earlier, step), self.facts, self.device) is None
-            for step in self._valid_steps[tag]
-        )
+        asked = (tag, tuple(earlier), format_name)
+        if asked not in self._fitting:
+            chosen = self.formats[format_name]
+            self._fitting[asked] = any(
+                step.refuses_after(earlier, self.facts) is None
+                and chosen.refuses((*earlier, step), self.facts, self.device) is None
+                for step in self._valid_steps[tag]
+            )
+        return self._fitting[asked]
 
     def _propose_step(self, tag: str, trial: Suggests) -> Step:
         kind = self.methods[tag]
@@ -134,8 +143,7 @@ class SearchSpace:
                 value = trial.suggest_float(f"{tag}.{name}", mark.low, mark.high, step=mark.step)
                 knobs[name] = mark.nearest(value)
             else:
-                valid = {getattr(step, name) for step in self._valid_steps[tag]}
-                options = [option for option in mark.options if option in valid]
+                options = [option for option in mark.options if option in self._valid_values[tag][name]]
                 knobs[name] = trial.suggest_categorical(f"{tag}.{name}", options)
         return kind(**knobs)
 

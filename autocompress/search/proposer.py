@@ -1,42 +1,56 @@
-"""Decides which recipe to try next: known-good ones first, then Optuna's TPE, never one twice."""
+"""Decides which recipe to try next: those asked for, known-good ones, then the sampler's, never one twice."""
 
 from __future__ import annotations
 
-import random
+import math
+import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial
 
+from autocompress.objectives import figures_of, vram_bytes
 from autocompress.recipe import Recipe
-from autocompress.search.study import DIRECTIONS
+from autocompress.records import Estimate, Measurement, Status, TrialRecord
+from autocompress.search.beliefs import believed_log_size, believed_loss
+from autocompress.search.sampler import Figure, Reading, RecipeSampler, Space, Stage, TrialOutcome
+from autocompress.search.study import DIRECTIONS, WORST_VALUES
 from autocompress.space import SearchSpace
+from autocompress.spec import Constraints
 
-SHARP_TRIES = 2
-WIDE_TRIES = 30
-RANDOM_TRIES = 500
+SMALLEST_UNIT = 1e-4
+HUNDREDTH = 0.01
+BREADTH = 0.35
+"""Asking a space whose every option is checked for validity takes milliseconds."""
+FAR_BEYOND = 4.0
+"""Losses of more than so many times what matters are all equally bad."""
 
 
 class Proposer:
     """Proposes recipes that are valid and new.
 
-    The sampler works on a study of its own in memory, so that a proposal that was tried before, or that the interplay
-    of its knobs makes invalid, costs nothing and leaves no trace in the record.
+    The sampler is asked directly, with no study of its own: what it proposes leaves no trace in the record until it is
+    run.
+
+    Args:
+        space: what can be tried.
+        seed: of the sampler's chance.
+        original: the original's trial, which limits and losses are relative to.
+        constraints: by what trials are judged, see `judge_by`.
     """
 
-    def __init__(self, space: SearchSpace, seed: int) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        original: TrialRecord | None = None,
+        constraints: Constraints | None = None,
+    ) -> None:
         self.space = space
         self._asked_for: list[Recipe] = []
         self._queue = [(recipe, "known_good") for recipe in space.known_good()]
-        self._random = random.Random(seed)  # noqa: S311 - no secret
-        # TPE draws candidates where good trials are dense and takes the most promising one. With the best of many it
-        # soon comes back to what was tried; with a single candidate it stays among the good but wanders.
-        self._sharp, self._wide = (
-            optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_ei_candidates=count)
-            for count in (24, 1)
-        )
-        self.forget()
+        self._seed = seed
+        self._original = (original.measurement if original else None) or Measurement()
+        self.judge_by(constraints or Constraints())
 
     def next(self, tried: Iterable[str], finished: Sequence[FrozenTrial]) -> tuple[Recipe, str] | None:
         """The next recipe and where it comes from; None when the space holds nothing new.
@@ -52,19 +66,8 @@ class Proposer:
             recipe, origin = self._queue.pop(0)
             if recipe.digest not in seen:
                 return recipe, origin
-        self._learn(finished)
-        for attempt in range(SHARP_TRIES + WIDE_TRIES):
-            self._study.sampler = self._sharp if attempt < SHARP_TRIES else self._wide
-            trial = self._study.ask()
-            recipe = self.space.propose(trial)
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            if self._is_new(recipe, seen):
-                return recipe, "sampler"
-        for _ in range(RANDOM_TRIES):
-            recipe = self.space.propose(_RandomTrial(self._random))
-            if self._is_new(recipe, seen):
-                return recipe, "sampler"
-        return None
+        proposal = self._sampler.propose(finished, seen, n_objectives=len(DIRECTIONS))
+        return (proposal.candidate.configuration, "sampler") if proposal else None
 
     def retry(self, recipe: Recipe) -> None:
         """Put a recipe whose trial was interrupted in front of the queue."""
@@ -83,31 +86,103 @@ class Proposer:
         """Whether a recipe was asked for and not proposed yet."""
         return any(other.digest == recipe.digest for other in self._asked_for)
 
-    def forget(self) -> None:
-        """Learn from all trials anew: they are judged otherwise now."""
-        self._study = optuna.create_study(directions=DIRECTIONS, sampler=self._sharp)
-        self._learned: set[int] = set()
+    def judge_by(self, constraints: Constraints) -> None:
+        """From the next proposal on all trials, those before as well, are judged by these limits."""
+        limits = figure_limits(constraints, self._original)
+        hundredth = self._hundredth_of_the_metric()
+        unit = max(limits.get("drop", hundredth), SMALLEST_UNIT)
+        drop = Figure("drop", shift=unit, cap=FAR_BEYOND * unit)
+        others = [Figure(name) for name in ("ram", "vram") if name in limits]
+        space = Space(
+            propose=self.space.propose,
+            refusal=self.space.refusal,
+            key=lambda recipe: recipe.digest,
+            predicted=lambda recipe: {
+                "size": believed_log_size(recipe, self.space.facts),
+                "drop": believed_loss(recipe) * hundredth,
+            },
+            stages=stages_of,
+        )
+        self._sampler: RecipeSampler[Recipe] = RecipeSampler(
+            space,
+            (Figure("size"), Figure("latency"), drop, *others),
+            limits,
+            reference=(0.0, 0.0, 2 * unit),
+            read=self._read,
+            seed=self._seed,
+            breadth=BREADTH,
+        )
 
-    def _is_new(self, recipe: Recipe, seen: set[str]) -> bool:
-        return recipe.digest not in seen and self.space.refusal(recipe) is None
+    def _hundredth_of_the_metric(self) -> float:
+        quality = self._original.quality
+        return HUNDREDTH * abs(quality.value) if quality and quality.value else HUNDREDTH
 
-    def _learn(self, finished: Sequence[FrozenTrial]) -> None:
-        for trial in finished:
-            if trial.number not in self._learned:
-                self._learned.add(trial.number)
-                self._study.add_trial(trial)
+    def _read(self, trial: FrozenTrial) -> TrialOutcome | None:
+        """What a trial of the record told: figures with the intervals that they were measured with."""
+        stored = trial.user_attrs.get("record")
+        values = dict(zip(("size", "latency", "drop"), trial.values, strict=True))
+        if stored is None:
+            readings = {name: Reading(value) for name, value in values.items()}
+            failed = tuple(trial.values) == WORST_VALUES
+            return TrialOutcome(failure="no figures") if failed else TrialOutcome(readings)
+        record = TrialRecord.model_validate_json(stored)
+        seconds = {time.stage: time.seconds for time in record.stages if not time.cached}
+        measured = record.measurement
+        if record.status is not Status.COMPLETE or tuple(trial.values) == WORST_VALUES or measured is None:
+            return TrialOutcome(failure=_signature(record), seconds=seconds)
+        deviations = {"size": 0.0}
+        if measured.latency is not None:
+            speedup = measured.latency.speedup
+            deviations["latency"] = _deviation(speedup) / max(speedup.value, SMALLEST_UNIT)
+        if measured.quality is not None:
+            deviations["drop"] = _deviation(measured.quality.drop)
+        readings = {name: Reading(value, deviations.get(name)) for name, value in values.items()}
+        for name, now, before in (
+            ("ram", figures_of(measured).ram_bytes, figures_of(self._original).ram_bytes),
+            ("vram", vram_bytes(measured), vram_bytes(self._original)),
+        ):
+            if now and before:
+                readings[name] = Reading(math.log(now / before))
+        return TrialOutcome(readings, seconds=seconds)
 
 
-class _RandomTrial:
-    """Answers a space's questions at random."""
+def figure_limits(constraints: Constraints, original: Measurement) -> dict[str, float]:
+    """Limits in the terms of what is modelled: logarithms of ratios to the original's figures, and the drop itself.
 
-    def __init__(self, generator: random.Random) -> None:
-        self._random = generator
+    A limit that is relative to a figure that the original lacks is left out.
+    """
+    figures = figures_of(original)
+    limits: dict[str, float] = {}
+    for name, limit, reference in (
+        ("size", constraints.size, figures.size_bytes),
+        ("latency", constraints.latency, figures.p50_ms),
+        ("ram", constraints.ram, figures.ram_bytes),
+        ("vram", constraints.vram, figures.vram_bytes),
+    ):
+        if limit is not None and (limit.relative or reference):
+            limits[name] = math.log(limit.bound / (1.0 if limit.relative else float(reference or 1.0)))
+    drop = constraints.quality_drop
+    if drop is not None:
+        value = abs(original.quality.value) if original.quality else 1.0
+        limits["drop"] = drop.bound * (value if drop.relative else 1.0)
+    return limits
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        del name
-        return self._random.choice(choices)
 
-    def suggest_float(self, name: str, low: float, high: float, *, step: float) -> float:
-        del name
-        return low + step * self._random.randint(0, round((high - low) / step))
+def stages_of(recipe: Recipe) -> list[Stage]:
+    """What a trial does that takes time; what steps make is kept in the stage cache."""
+    steps = recipe.canonical().steps
+    made = [str([step.plain() for step in steps[: index + 1]]) for index in range(len(steps))]
+    done = [Stage(step.tag, content) for step, content in zip(steps, made, strict=True)]
+    return [*done, *(Stage(name) for name in ("export", "latency", "quality", "memory"))]
+
+
+def _deviation(estimate: Estimate) -> float:
+    """The standard deviation that an interval of 95 % speaks of."""
+    return abs(estimate.high - estimate.low) / (2 * 1.96)
+
+
+def _signature(record: TrialRecord) -> str:
+    """An error's words without what differs from trial to trial."""
+    error = record.error
+    words = f"{error.stage}: {error.message.splitlines()[0] if error.message else ''}" if error else "no figures"
+    return f"{record.status.value} {re.sub(r'[0-9]+', '#', words)}"

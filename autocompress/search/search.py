@@ -187,7 +187,7 @@ class Search:
         original: TrialRecord,
     ) -> str:
         """Try recipes one after another; gives the reason why it ended."""
-        proposer = Proposer(space, self.spec.seed)
+        proposer = Proposer(space, self.spec.seed, original, self.spec.constraints)
         tried = {record.recipe.digest for record in self.study.records()}
         for recipe in self._to_retry():
             proposer.retry(recipe)

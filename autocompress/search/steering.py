@@ -277,7 +277,7 @@ class Steering:
         if changed != spec.constraints:
             self._keep(wanted)
             if self._proposer is not None:
-                self._proposer.forget()
+                self._proposer.judge_by(changed)
             self._emit(ConstraintsChanged, constraints=changed)
         return f"{name} is limited to {told.written} now" if told else f"{name} is no longer limited"
 

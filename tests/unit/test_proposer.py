@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from run_example import measurement, trial
 from toy_models import MODELS, space_on
 
 from autocompress import registry
 from autocompress.recipe import Recipe
 from autocompress.records import Status
-from autocompress.search.proposer import Proposer
+from autocompress.search.proposer import Proposer, figure_limits
 from autocompress.search.study import DIRECTIONS, Study, sqlite_url
 from autocompress.space import SearchSpace
-from autocompress.spec import SearchSpec
+from autocompress.spec import Constraints, SearchSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -107,15 +108,23 @@ def test_what_is_asked_for_comes_before_all_others_in_its_order_even_if_it_was_t
     assert proposer.next([third.digest, second.digest], []) == (first, "retry")
 
 
-def test_after_forgetting_trials_are_learnt_from_anew() -> None:
+def test_limits_are_told_in_the_terms_of_what_is_modelled() -> None:
+    written = {"size": "0.5x", "latency": "8.8ms", "quality_drop": "1%", "ram": "100MB"}
+    original = measurement(size=1, ram=1)
+    limits = figure_limits(Constraints.model_validate(written), original)
+    assert limits["size"] == pytest.approx(math.log(0.5))
+    assert limits["latency"] == pytest.approx(math.log(8.8 / 17.6), abs=0.02)
+    assert limits["drop"] == pytest.approx(0.01 * 0.8819)
+    assert limits["ram"] == pytest.approx(math.log(100 / 412))
+
+
+def test_other_limits_hold_for_the_next_proposal() -> None:
     space = space_on("bert")
-    finished = [optuna.trial.create_trial(state=TrialState.COMPLETE, values=[0.0, 0.0, 0.0])]
-    proposer = Proposer(space, seed=0)
+    proposer = Proposer(space, 0, ORIGINAL)
+    proposer.judge_by(Constraints.model_validate({"size": "0.25x"}))
+    assert proposer._sampler.limits == {"size": pytest.approx(math.log(0.25))}
     tried = [recipe.digest for recipe in space.known_good()]
-    for _ in range(2):
-        assert proposer.next(tried, finished) is not None
-        assert [trial.state for trial in proposer._study.trials].count(TrialState.COMPLETE) == 1
-        proposer.forget()
+    assert proposer.next(tried, []) is not None
 
 
 @pytest.fixture
