@@ -12,6 +12,7 @@ from autocompress.frozen import Frozen
 from autocompress.recipe import Recipe
 from autocompress.records import Artifact, Environment, Measurement, StageTime, TrialError
 from autocompress.spec import DataSpec, Device, ModelSpec
+from autocompress.stakes import Stakes
 
 ORIGINAL_FORMAT = "pytorch"
 """The format in which the original is kept as it is; a recipe without steps in this format changes nothing."""
@@ -94,6 +95,8 @@ class MeasureJob(Frozen):
     """Time by the full protocol rather than by the short look."""
     outcomes: Path | None = None
     """Where to keep the outcome of every sample."""
+    stakes: Stakes | None = None
+    """What the artifact must reach: measuring ends once it surely cannot. None: all is measured."""
 
 
 class TrialJob(Frozen):

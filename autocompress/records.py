@@ -185,13 +185,18 @@ class Vram(Frozen):
 
 
 class Measurement(Frozen):
-    """All that was measured of one artifact."""
+    """All that was measured of one artifact.
+
+    ``cut_short`` says why measuring ended early, where a trial surely could not be of any use any more; its quality
+    was then judged on some of the samples.
+    """
 
     size_bytes: int | None = None
     quality: Quality | None = None
     latency: Latency | None = None
     ram: Memory | None = None
     vram: Vram | None = None
+    cut_short: str | None = None
 
 
 class Environment(Frozen):

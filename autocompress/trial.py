@@ -1,4 +1,4 @@
-"""The work of a child: read the original, run a recipe's steps, export, load the files back, measure them."""
+"""The work of a child: read the original, run a recipe's steps, export, have the result measured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING
 from autocompress import __version__, registry
 from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.errors import EnvironmentProblem, Unsupported
+from autocompress.examination import Examination
 from autocompress.jobs import (
     ORIGINAL_FORMAT,
     Answer,
     BuildJob,
     Built,
     Job,
-    Measured,
     MeasureJob,
     Prepared,
     PreparedAnswer,
@@ -40,8 +39,8 @@ from autocompress.part_samples import (
     training_digest,
     training_inputs,
 )
-from autocompress.records import Artifact, Estimate, Latency, Measurement, Memory, Quality, Vram, describe_files
-from autocompress.sample_store import load_samples, save_samples
+from autocompress.records import Artifact, describe_files
+from autocompress.sample_store import save_samples
 from autocompress.space import recipe_refusal
 from autocompress.stage_cache import StageCache
 from autocompress.stages import Stages
@@ -49,13 +48,12 @@ from autocompress.stages import Stages
 if TYPE_CHECKING:
     from torch import nn
 
-    from autocompress.formats.base import Format, Runner
+    from autocompress.formats.base import Format
     from autocompress.recipe import Recipe, Step
     from autocompress.tasks.base import Task
 
 FORGOTTEN_AFTER_SECONDS = 7 * 24 * 3600
 """What an interrupted step left is kept this long for another attempt."""
-NO_DROP = Estimate(value=0.0, low=0.0, high=0.0)
 
 
 def run_job(job: Job, stages: Stages) -> Answer:
@@ -66,11 +64,11 @@ def run_job(job: Job, stages: Stages) -> Answer:
         case BuildJob():
             return build(job, stages)
         case MeasureJob():
-            return measure(job, stages)
+            return Examination(job, stages).measured()
         case TrialJob():
             built = build(job.build, stages)
             before = len(stages.finished)
-            measured = measure(job.measure, stages)
+            measured = Examination(job.measure, stages).measured()
             return TrialAnswer(built=built, measured=measured.model_copy(update={"stages": stages.finished[before:]}))
 
 
@@ -270,96 +268,3 @@ def _code_versions() -> dict[str, str]:
         except PackageNotFoundError as missing:
             raise EnvironmentProblem(f"{package} is not installed", remedy="pip install autocompress") from missing
     return versions
-
-
-# Measuring ----------------------------------------------------------------------------------------------------------
-
-
-def measure(job: MeasureJob, stages: Stages) -> Measured:
-    """Measure an artifact's files: size, latency alone on the machine, then quality, and memory beside it."""
-    from autocompress.measure.environment import environment
-
-    files = [job.artifact / name for name in job.files] or [p for p in job.artifact.rglob("*") if p.is_file()]
-    size_bytes = sum(path.stat().st_size for path in files)
-    latency = _measure_latency(job, stages) if "latency" in job.figures else None
-    # Memory's own process starts slowly and counts no time, so it may run beside the quality's samples; not on a
-    # device, whose memory is seen as a whole.
-    pool = ThreadPoolExecutor(max_workers=1)
-    beside = pool.submit(_measure_memory, job) if "ram" in job.figures and job.workspace.device == "cpu" else None
-    quality = _measure_quality(job, stages) if "quality" in job.figures else None
-    ram, vram = None, None
-    if "ram" in job.figures:
-        with stages.stage("memory"):
-            ram, vram = beside.result() if beside else _measure_memory(job)
-    return Measured(
-        measurement=Measurement(size_bytes=size_bytes, ram=ram, vram=vram, latency=latency, quality=quality),
-        stages=stages.finished,
-        environment=environment(job.workspace.device, job.workspace.threads),
-    )
-
-
-def _measure_memory(job: MeasureJob) -> tuple[Memory, Vram | None]:
-    from autocompress.measure.memory import measure_memory
-
-    workspace = job.workspace
-    return measure_memory(
-        job.format,
-        job.artifact,
-        task=workspace.task,
-        model=workspace.model,
-        inputs=load_inputs(timing_path(workspace)),
-        device=workspace.device,
-        threads=workspace.threads,
-    )
-
-
-def _measure_latency(job: MeasureJob, stages: Stages) -> Latency:
-    from autocompress.measure.latency import AT_LENGTH, SHORT_LOOK, time_pair
-
-    workspace, task = job.workspace, _task(job.workspace.task)
-    inputs = load_inputs(timing_path(workspace))
-    with stages.stage("latency"):
-        candidate = _load(job.format, job.artifact, workspace)
-        original = job.original and _load(ORIGINAL_FORMAT, job.original, workspace)
-        try:
-            return time_pair(
-                lambda: task.timed_call(workspace.model, candidate, inputs),
-                (lambda: task.timed_call(workspace.model, original, inputs)) if original else None,
-                AT_LENGTH if job.precise else SHORT_LOOK,
-                device=workspace.device,
-                threads=workspace.threads,
-                seed=workspace.seed,
-            )
-        finally:
-            candidate.close()
-            if original:
-                original.close()
-
-
-def _load(name: str, artifact: Path, workspace: Workspace) -> Runner:
-    return _format(name).load(artifact, workspace.device, workspace.threads, workspace.model)
-
-
-def _measure_quality(job: MeasureJob, stages: Stages) -> Quality:
-    """Judge on every sample of the part, one at a time and on as many threads as deployed."""
-    from autocompress.measure.outcomes import Outcomes, evaluate
-    from autocompress.measure.quality import compare
-
-    workspace, task = job.workspace, _task(job.workspace.task)
-    baseline = workspace.baseline / f"outcomes-{job.part}.npz"
-    with stages.stage("quality"):
-        runner = _load(job.format, job.artifact, workspace)
-        try:
-            samples = load_samples(samples_path(workspace, job.part))
-            outcomes = evaluate(task, workspace.model, runner, samples, stages.progress)
-        finally:
-            runner.close()
-        if job.original is None:
-            outcomes.save(baseline)
-        if job.outcomes is not None:
-            outcomes.save(job.outcomes)
-        metric = task.metric_of(workspace.model)
-        quality = compare(metric, outcomes, Outcomes.load(baseline), job.part, other_metrics=task.other_metrics)
-        if job.original is None:  # against itself there is nothing to be unsure of
-            quality = quality.model_copy(update={"drop": NO_DROP, "relative_drop": NO_DROP})
-        return quality

@@ -83,6 +83,9 @@ SHORT_LOOK = LatencyProtocol(
 )
 """For every candidate of a search."""
 
+CLOSER_LOOK = LatencyProtocol(min_calls=32, min_seconds=1.0, max_seconds=8.0, min_warmups=3, max_warmups=20, attempts=1)
+"""For a candidate of which a limit or the front depends on more than the short look tells."""
+
 
 class Clock(ABC):
     """What ticks: times one call, and tells the seconds that have passed."""

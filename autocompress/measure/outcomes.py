@@ -40,6 +40,10 @@ class Outcomes:
     def __len__(self) -> int:
         return len(next(iter(self.by_metric.values()))[0]) if self.by_metric else 0
 
+    def at(self, indices: npt.NDArray[np.int64]) -> Outcomes:
+        """Those of the samples at these places, in this order."""
+        return Outcomes({name: (pair[0][indices], pair[1][indices]) for name, pair in self.by_metric.items()})
+
     def save(self, path: Path) -> None:
         """Write as ``.npz``."""
         arrays = {name: np.stack(pair) for name, pair in self.by_metric.items()}
@@ -69,11 +73,17 @@ def evaluate(
     runner: Runner,
     samples: Sequence[Sample],
     progress: Callable[[int, int], None] | None = None,
+    is_enough: Callable[[Score], bool] | None = None,
 ) -> Outcomes:
-    """Run and score every sample, one at a time; ``progress`` is told how many of how many are done."""
+    """Run and score samples one at a time, in order; ``progress`` is told how many of how many are done.
+
+    ``is_enough`` is told each score; once it says so, the samples that are left are not run.
+    """
     scores = []
     for done, sample in enumerate(samples, 1):
         scores.append(task.score(model, task.run(model, runner, sample.inputs), sample.target))
         if progress:
             progress(done, len(samples))
+        if is_enough is not None and is_enough(scores[-1]):
+            break
     return Outcomes.from_scores(scores)

@@ -52,6 +52,9 @@ LEGEND = {
 }
 
 
+CUT_SHORT = "≈"
+
+
 class ResultRow(Frozen):
     """One trial's figures; None means not measured.
 
@@ -77,6 +80,7 @@ class ResultRow(Frozen):
     quality_drop: Estimate | None
     quality_part: Literal["search", "holdout"] | None
     n_samples: int | None
+    cut_short: str | None
     violations: dict[str, float]
     message: str | None
 
@@ -128,6 +132,7 @@ def _row(record: TrialRecord, results: Results) -> ResultRow:
         quality_drop=quality.drop if quality else None,
         quality_part=quality.part if quality else None,
         n_samples=quality.n_samples if quality else None,
+        cut_short=figures.cut_short if figures else None,
         violations=record.violations,
         message=record.error.message if record.error else None,
     )
@@ -163,9 +168,15 @@ def columns(results: Results, rows: Sequence[ResultRow]) -> tuple[Column, ...]:
         Column(name, lambda row: metric(row.quality, is_rate=is_rate), sheds=6),
         Column(
             f"drop{unit}",
-            lambda row: signed(row.quality_drop.value, points=is_rate) if row.quality_drop else NOT_MEASURED,
+            lambda row: _drop(row, is_rate=is_rate),
         ),
     )
+
+
+def _drop(row: ResultRow, *, is_rate: bool) -> str:
+    if row.quality_drop is None:
+        return NOT_MEASURED
+    return signed(row.quality_drop.value, points=is_rate) + (CUT_SHORT if row.cut_short else "")
 
 
 def _latency_column(device: str) -> Column:
@@ -185,6 +196,8 @@ def legend(rows: Sequence[ResultRow]) -> str:
         parts.append("← the best")
     if any(row.contended for row in rows):
         parts.append("~ timed on a busy machine")
+    if any(row.cut_short for row in rows):
+        parts.append(f"{CUT_SHORT} given up after some of the samples")
     return " · ".join([*parts, f"{NOT_MEASURED} not measured"])
 
 

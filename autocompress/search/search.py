@@ -58,6 +58,7 @@ from autocompress.search.steering import Steering
 from autocompress.search.study import Study
 from autocompress.space import SearchSpace
 from autocompress.spec import SearchSpec
+from autocompress.stakes import Stakes
 
 
 class Search:
@@ -252,6 +253,7 @@ class Search:
             format=recipe.format,
             artifact=artifact,
             original=self.run.artifact(original.number).absolute() if original else None,
+            stakes=self._stakes(origin, original),
         )
         self.steering.follow(record)
         try:
@@ -262,6 +264,12 @@ class Search:
         self.steering.follow(None)
         record = _ended(record, answer).model_copy(update={"wall_seconds": time.monotonic() - started})
         return self._finish(record, original)
+
+    def _stakes(self, origin: str, original: TrialRecord | None) -> Stakes | None:
+        """What a trial must reach; who asks for a recipe wants to see all its figures."""
+        if original is None or origin == "user":
+            return None
+        return Stakes.of(self.spec.constraints, self.study.records(), original)
 
     def _build_job(self, recipe: Recipe, prepared: Prepared, artifact: Path) -> BuildJob:
         return BuildJob(workspace=self.workspace, prepared=prepared, recipe=recipe, artifact=artifact)

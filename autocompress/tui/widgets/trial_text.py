@@ -119,7 +119,8 @@ def _circumstances(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         threads = latency.get("threads")
         yield "timed", f"{count} readings, {clock}, {threads} thread{'' if threads == 1 else 's'}"
     if quality.get("n_samples"):
-        yield "judged", f"on {quality['n_samples']} samples ({quality.get('part', 'search')} part)"
+        then = f", then given up: {measured['cut_short']}" if measured.get("cut_short") else ""
+        yield "judged", f"on {quality['n_samples']} samples ({quality.get('part', 'search')} part){then}"
     for name, value in (quality.get("others") or {}).items():
         yield name.replace("_", " "), f"{value:.4g}"
     if measured.get("energy"):

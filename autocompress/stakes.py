@@ -1,0 +1,127 @@
+"""What a trial has to reach to be of any use: as soon as it surely cannot, the rest of it is not measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from autocompress.frozen import Frozen
+from autocompress.limits import Figures
+from autocompress.objectives import figures_of, pareto_front
+from autocompress.records import Latency, Quality, TrialRecord
+from autocompress.spec import Constraints
+
+
+class Rival(Frozen):
+    """A trial on the front: its bytes, its speed-up with the interval's ends, and its drop."""
+
+    size_bytes: int
+    speedup: float
+    speedup_low: float
+    drop: float
+
+
+class Stakes(Frozen):
+    """The limits, and the front so far.
+
+    Attributes:
+        constraints: by what the trial will be judged.
+        original: the figures that limits are relative to.
+        original_quality: the original's metric, which relative limits on the drop are a share of.
+        rivals: the front.
+    """
+
+    constraints: Constraints
+    original: Figures
+    original_quality: float | None
+    rivals: tuple[Rival, ...]
+
+    @classmethod
+    def of(cls, constraints: Constraints, records: Iterable[TrialRecord], original: TrialRecord) -> Stakes:
+        """As things stand."""
+        known = {record.number: record for record in records}
+        front = [known[number] for number in sorted(pareto_front(known.values(), original))]
+        measured = original.measurement
+        assert measured is not None
+        return cls(
+            constraints=constraints,
+            original=figures_of(measured),
+            original_quality=measured.quality.value if measured.quality else None,
+            rivals=tuple(rival for record in front if (rival := _rival(record)) is not None),
+        )
+
+    def surely_broken(self, size_bytes: int, latency: Latency) -> str | None:
+        """The limit on size or latency that is broken even at the favourable end of the interval, or None."""
+        size = self._most("size")
+        if size is not None and size_bytes > size:
+            return "size"
+        fastest = _log_latency(latency)[0]
+        return "latency" if fastest > self._most_log_latency(latency) else None
+
+    def most_drop(self, size_bytes: int, latency: Latency) -> float:
+        """With a larger drop, in the metric's unit, the trial breaks the limit or is surely dominated."""
+        drop = self.constraints.quality_drop
+        allowed = math.inf
+        if drop is not None:
+            allowed = drop.bound * (abs(self.original_quality or 0.0) if drop.relative else 1.0)
+        better = [
+            rival.drop
+            for rival in self.rivals
+            if rival.size_bytes <= size_bytes and rival.speedup_low >= latency.speedup.high
+        ]
+        return min([allowed, *better])
+
+    def is_undecided(self, size_bytes: int, latency: Latency, quality: Quality) -> bool:
+        """Whether the interval of the latency touches a limit, or decides about the front."""
+        low, high = _log_latency(latency)
+        if low <= self._most_log_latency(latency) < high:
+            return True
+        drop = quality.drop.value
+        for rival in self.rivals:
+            if low < -math.log(rival.speedup) < high:
+                smaller, better = rival.size_bytes <= size_bytes, rival.drop <= drop
+                if smaller == better:  # whichever is faster dominates the other
+                    return True
+        return False
+
+    @property
+    def limits_memory(self) -> bool:
+        """Whether a trial must be judged by its memory."""
+        return self.constraints.ram is not None or self.constraints.vram is not None
+
+    def _most(self, name: str) -> float | None:
+        """The most that is allowed of a figure, in its own unit; None where that is not limited."""
+        limit = getattr(self.constraints, name)
+        if limit is None:
+            return None
+        reference = {"size": self.original.size_bytes, "latency": self.original.p50_ms}[name]
+        return float(limit.bound * (reference or math.inf) if limit.relative else limit.bound)
+
+    def _most_log_latency(self, latency: Latency) -> float:
+        """The limit on latency as the logarithm of a share of the original's, timed beside it."""
+        limit = self.constraints.latency
+        if limit is None:
+            return math.inf
+        if limit.relative:
+            return math.log(limit.bound)
+        return math.log(limit.bound / latency.p50_ms / latency.speedup.value)
+
+
+def _log_latency(latency: Latency) -> tuple[float, float]:
+    """Ends of the interval of the logarithm of the latency as a share of the original's."""
+    return -math.log(latency.speedup.high), -math.log(latency.speedup.low)
+
+
+def _rival(record: TrialRecord) -> Rival | None:
+    measured = record.measurement
+    if measured is None or measured.latency is None or measured.quality is None or measured.size_bytes is None:
+        return None
+    if measured.cut_short is not None:
+        return None
+    speedup = measured.latency.speedup
+    return Rival(
+        size_bytes=measured.size_bytes,
+        speedup=speedup.value,
+        speedup_low=speedup.low,
+        drop=measured.quality.drop.value,
+    )
