@@ -85,14 +85,15 @@ class Examination:
             candidate = self._runner(job.format, job.artifact)
             original = job.original and self._runner(ORIGINAL_FORMAT, job.original)
             try:
-                return time_pair(
-                    lambda: task.timed_call(workspace.model, candidate, inputs),
-                    (lambda: task.timed_call(workspace.model, original, inputs)) if original else None,
-                    protocol,
-                    device=workspace.device,
-                    threads=workspace.threads,
-                    seed=workspace.seed,
-                )
+                with self._stages.quiet():
+                    return time_pair(
+                        lambda: task.timed_call(workspace.model, candidate, inputs),
+                        (lambda: task.timed_call(workspace.model, original, inputs)) if original else None,
+                        protocol,
+                        device=workspace.device,
+                        threads=workspace.threads,
+                        seed=workspace.seed,
+                    )
             finally:
                 candidate.close()
                 if original:
@@ -169,7 +170,8 @@ class Examination:
         return "ram" in self._job.figures and (self._cut_short is None or (stakes is not None and stakes.limits_memory))
 
     def _memory(self, beside: _MemoryBeside) -> tuple[Memory, Vram | None]:
-        with self._stages.stage("memory"):
+        on_device = self._job.workspace.device != "cpu"
+        with self._stages.stage("memory"), self._stages.quiet() if on_device else nullcontext():
             return beside.result()
 
 

@@ -176,6 +176,38 @@ class StageEnded(Frozen):
     time: StageTime
 
 
+class QuietWanted(Frozen):
+    """The child waits until nothing else computes: it is about to time something. Answer: `QuietGranted`."""
+
+    kind: Literal["quiet_wanted"] = "quiet_wanted"
+
+
+class QuietOver(Frozen):
+    """The child has timed what it wanted to."""
+
+    kind: Literal["quiet_over"] = "quiet_over"
+
+
+class QuietGranted(Frozen):
+    """To a child: nothing else computes now."""
+
+    kind: Literal["quiet_granted"] = "quiet_granted"
+
+
+class Held(Frozen):
+    """To a child that was stopped while another one timed something: for how long."""
+
+    kind: Literal["held"] = "held"
+    seconds: float
+
+
+Word = QuietGranted | Held
+word_adapter: TypeAdapter[Word] = TypeAdapter(Annotated[Word, Field(discriminator="kind")])
+"""What a child is told while it works."""
+
 Progress = StageBegan | StageMoved | StageEnded
+Request = QuietWanted | QuietOver
 Answer = PreparedAnswer | Built | Measured | TrialAnswer | Failed
-message_adapter: TypeAdapter[Progress | Answer] = TypeAdapter(Annotated[Progress | Answer, Field(discriminator="kind")])
+Message = Progress | Request | Answer
+message_adapter: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
+"""What a child tells."""

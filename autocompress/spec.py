@@ -176,13 +176,15 @@ class Constraints(Frozen):
 class Budget(Frozen):
     """When to stop, and what one trial may use.
 
-    ``trials`` counts every recipe run, the original and its float twins included.
+    ``trials`` counts every recipe run, the original and its float twins included. ``parallel`` is how many run at a
+    time; None: as many as cores and memory allow.
     """
 
     trials: Annotated[int, Field(gt=0)] = 30
     timeout: Seconds | None = None
     trial_timeout: Seconds = 1800.0
     trial_memory: Bytes | None = None
+    parallel: Annotated[int, Field(gt=0, le=64)] | None = None
     cache: Bytes = 5 * 10**9
 
 

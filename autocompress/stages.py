@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from autocompress.jobs import Progress, StageBegan, StageEnded, StageMoved
+from autocompress.jobs import Progress, QuietOver, QuietWanted, Request, StageBegan, StageEnded, StageMoved
 from autocompress.recipe import Recipe
 from autocompress.records import StageTime
 
@@ -23,10 +23,20 @@ class Stage:
 
 
 class Stages:
-    """The stages of one job, in order."""
+    """The stages of one job, in order.
 
-    def __init__(self, send: Callable[[Progress], None]) -> None:
+    Args:
+        send: tells the parent.
+        wait_for_quiet: returns once nothing else computes on this machine, after the parent was asked for that.
+    """
+
+    def __init__(
+        self, send: Callable[[Progress | Request], None], wait_for_quiet: Callable[[], None] = lambda: None
+    ) -> None:
         self._send = send
+        self._wait_for_quiet = wait_for_quiet
+        self.held_seconds = 0.0
+        """For how long this process was stopped, so that others could time something."""
         self._finished: list[StageTime] = []
         self._current = ""
         self._last_move = 0.0
@@ -47,11 +57,24 @@ class Stages:
         self._current = name
         self._send(StageBegan(stage=name))
         stage = Stage(name)
-        started = time.perf_counter()
+        started = time.perf_counter() - self.held_seconds
         yield stage
-        ended = StageTime(stage=name, seconds=time.perf_counter() - started, cached=stage.cached)
+        seconds = time.perf_counter() - self.held_seconds - started
+        ended = StageTime(stage=name, seconds=max(0.0, seconds), cached=stage.cached)
         self._finished.append(ended)
         self._send(StageEnded(time=ended))
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Have the machine alone inside: of a search's children, only this one computes."""
+        waited = time.perf_counter()
+        self._send(QuietWanted())
+        self._wait_for_quiet()
+        self.held_seconds += time.perf_counter() - waited
+        try:
+            yield
+        finally:
+            self._send(QuietOver())
 
     def progress(self, done: int, total: int) -> None:
         """Tell how far the running stage is; at most five times a second."""

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from autocompress.errors import AutocompressError, StageTimedOut, Unsupported
-from autocompress.jobs import Answer, Failed, Progress, job_adapter
+from autocompress.jobs import Answer, Failed, Held, Message, job_adapter, word_adapter
 from autocompress.memory_signs import is_of_a_device, tells_lack_of_memory
 from autocompress.records import TrialError
 from autocompress.stages import Stages
@@ -31,14 +31,19 @@ def work(connection: Connection, job_json: bytes, log: str, memory_bytes: int | 
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _redirect_output(Path(log))
-    threading.Thread(target=_die_with_parent, args=(connection,), daemon=True).start()
-    if memory_bytes is not None:  # after the thread has its stack: one that cannot start would be waited for for ever
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    quiet = threading.Event()
 
-    def send(message: Progress | Answer) -> None:
+    def send(message: Message) -> None:
         connection.send_bytes(message.model_dump_json().encode())
 
-    stages = Stages(send)
+    def wait_for_quiet() -> None:
+        quiet.wait()
+        quiet.clear()
+
+    stages = Stages(send, wait_for_quiet)
+    threading.Thread(target=_listen, args=(connection, stages, quiet), daemon=True).start()
+    if memory_bytes is not None:  # after the thread has its stack: one that cannot start would be waited for for ever
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     send(_answer(job_json, stages))
     connection.close()
     # What libraries leave behind at exit (thread pools, caches) may hang or crash; the answer is out, so leave at once.
@@ -119,9 +124,14 @@ def _redirect_output(log: Path) -> None:
     os.close(target)
 
 
-def _die_with_parent(connection: Connection) -> None:
-    """Wait until the parent's end of the pipe closes; then end this process group at once."""
+def _listen(connection: Connection, stages: Stages, quiet: threading.Event) -> None:
+    """Take what the parent says; when its end of the pipe closes, end this process group at once."""
     try:
-        connection.recv_bytes()
+        while True:
+            word = word_adapter.validate_json(connection.recv_bytes())
+            if isinstance(word, Held):
+                stages.held_seconds += word.seconds
+            else:
+                quiet.set()
     except (EOFError, OSError):
         os.killpg(0, signal.SIGKILL)

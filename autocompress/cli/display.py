@@ -66,7 +66,7 @@ class Fold:
         self.constraints = Constraints()
         self.state = "running"
         self.read: ModelRead | None = None
-        self.running: TrialStarted | None = None
+        self.running: dict[int, TrialStarted] = {}
         self.records: dict[int, TrialRecord] = {}
 
     def take(self, event: Event) -> None:
@@ -78,9 +78,9 @@ class Fold:
             case ModelRead():
                 self.read = event
             case TrialStarted():
-                self.running = event
+                self.running[event.number] = event
             case TrialFinished():
-                self.running = None
+                self.running.pop(event.record.number, None)
                 self.records[event.record.number] = event.record
             case TrialsChanged():
                 self.trials = event.trials
@@ -175,12 +175,12 @@ def finished_line(record: TrialRecord, results: Results | None) -> str:
 
 
 class LiveDisplay:
-    """The table so far, and the running trial's stages below it."""
+    """The table so far, and the running trials' stages below it."""
 
     def __init__(self, prefer: Preference) -> None:
         self._fold = Fold(prefer)
-        self._stages: list[str] = []
-        self._stage_share = ""
+        self._stages: dict[int, list[str]] = {}
+        self._stage_share: dict[int, str] = {}
         self._since = time.monotonic()
 
     def take(self, event: Event) -> None:
@@ -192,14 +192,18 @@ class LiveDisplay:
             case ControlAnswered():
                 console.say(answer_line(event))
             case TrialStarted():
-                self._stages, self._stage_share = [], ""
+                self._stages[event.number] = []
+            case TrialFinished():
+                self._stages.pop(event.record.number, None)
             case StageStarted():
-                self._stages.append(event.stage)
-                self._stage_share = ""
+                self._stages.setdefault(event.number, []).append(event.stage)
+                self._stage_share[event.number] = ""
             case StageProgress():
-                self._stage_share = f" {event.done}/{event.total}"
+                self._stage_share[event.number] = f" {event.done}/{event.total}"
             case StageFinished():
-                self._stages[-1:] = [f"{event.stage} {'from cache' if event.cached else f'{event.seconds:.1f} s'}"]
+                took = "from cache" if event.cached else f"{event.seconds:.1f} s"
+                self._stages.setdefault(event.number, [])[-1:] = [f"{event.stage} {took}"]
+                self._stage_share[event.number] = ""
 
     def render(self) -> RenderableType:
         """The screen as it stands."""
@@ -213,20 +217,23 @@ class LiveDisplay:
         return Group(*parts)
 
     def _status(self) -> Text:
-        started, running = self._fold.started, self._fold.running
+        started = self._fold.started
         elapsed = time.strftime("%M:%S", time.gmtime(time.monotonic() - self._since))
         total = self._fold.trials or "?"
         text = Text(f"{len(self._fold.records)}/{total} trials · {elapsed}", style="bold")
-        chain = " ▸ ".join(self._stages)
-        if running is not None:
-            text.append(f"\n▶ trial {running.number}: {running.recipe}\n  ", style="cyan")
-            text.append(f"{chain}{self._stage_share}", style="dim")
-        elif started is not None:
-            text.append(f"\n▶ {chain or 'starting'}{self._stage_share}", style="cyan")
+        for number, running in self._fold.running.items():
+            text.append(f"\n▶ trial {number}: {running.recipe}\n  ", style="cyan")
+            text.append(self._chain(number), style="dim")
+        if not self._fold.running and started is not None:
+            chains = [self._chain(number) for number in self._stages]
+            text.append(f"\n▶ {chains[-1] if chains else 'starting'}", style="cyan")
         if self._fold.state != "running":
             text.append(f"\n{self._fold.state}", style="bold yellow")
         text.append("\nCtrl-C stops and keeps everything", style="dim")
         return text
+
+    def _chain(self, number: int) -> str:
+        return " ▸ ".join(self._stages.get(number, ())) + self._stage_share.get(number, "")
 
 
 @contextmanager

@@ -64,6 +64,10 @@ TrialsOption = Annotated[
 TimeoutOption = Annotated[str | None, typer.Option(help="90s, 15m or 2h.", rich_help_panel=_BUDGET)]
 TrialTimeoutOption = Annotated[str | None, typer.Option(help="Longest time of one trial.", rich_help_panel=_BUDGET)]
 TrialMemoryOption = Annotated[str | None, typer.Option(help="Most memory of one trial.", rich_help_panel=_BUDGET)]
+ParallelOption = Annotated[
+    int | None,
+    typer.Option(help="Trials at a time; by default what the machine has room for.", rich_help_panel=_BUDGET),
+]
 MethodsOption = Annotated[
     str | None, typer.Option(help="Only these, comma-separated; see `methods`.", rich_help_panel=_SPACE)
 ]

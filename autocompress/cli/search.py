@@ -35,6 +35,7 @@ def search(
     timeout: opt.TimeoutOption = None,
     trial_timeout: opt.TrialTimeoutOption = None,
     trial_memory: opt.TrialMemoryOption = None,
+    parallel: opt.ParallelOption = None,
     prefer: opt.PreferOption = None,
     methods: opt.MethodsOption = None,
     formats: opt.FormatsOption = None,
@@ -101,6 +102,7 @@ def search(
                 "timeout": timeout,
                 "trial_timeout": trial_timeout,
                 "trial_memory": trial_memory,
+                "parallel": parallel,
             },
             "space": {"methods": opt.names_of(methods), "formats": opt.names_of(formats), "training": train},
             "": {

@@ -7,26 +7,46 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from autocompress.jobs import Answer, Failed, Job, Progress, StageBegan, StageEnded, StageMoved, message_adapter
+from autocompress.jobs import (
+    Answer,
+    Failed,
+    Held,
+    Job,
+    Message,
+    Progress,
+    QuietGranted,
+    QuietOver,
+    QuietWanted,
+    StageBegan,
+    StageEnded,
+    StageMoved,
+    Word,
+    message_adapter,
+)
 from autocompress.memory_signs import tells_lack_of_memory
 from autocompress.records import StageTime, TrialError
+from autocompress.search.quiet import Quiet
 from autocompress.spec import Device
 from autocompress.worker import work
 
 LOG_TAIL_LINES = 12
 SECONDS_BETWEEN_HEARTBEATS = 2.0
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_REQUESTS = 0.05
+"""While a child waits for quiet."""
 
 
 class Launcher:
     """Forks children from one warmed process, each in a session of its own.
 
     The device is chosen in the environment before the warmed process imports torch, so one launcher serves one device.
+    Several threads may run jobs at a time: then each child is stopped while another one times something.
     """
 
     def __init__(self, device: Device) -> None:
@@ -41,6 +61,7 @@ class Launcher:
         os.environ["PYTHONSAFEPATH"] = "1"
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["autocompress.preload"])
+        self.quiet = Quiet()
 
     def warm(self) -> None:
         """Begin the imports in the background."""
@@ -68,12 +89,14 @@ class Launcher:
         ours, theirs = self._context.Pipe()
         arguments = (theirs, job.model_dump_json().encode(), str(log), memory_bytes)
         child = self._context.Process(target=work, args=arguments, daemon=True)
-        child.start()
+        with self.quiet.busy():
+            child.start()
+            watch = _Watch(child, ours, log, on_progress, self.quiet)
         theirs.close()
-        watch = _Watch(child, ours, log, on_progress)
         try:
-            return watch.until_answer(time.monotonic() + timeout_seconds, timeout_seconds, on_heartbeat, why_cancelled)
+            return watch.until_answer(timeout_seconds, on_heartbeat, why_cancelled)
         finally:
+            watch.leave()
             _end(child)
             ours.close()
 
@@ -82,31 +105,50 @@ class _Watch:
     """Follows one child until it answers or ends."""
 
     def __init__(
-        self, child: ForkServerProcess, pipe: Connection, log: Path, on_progress: Callable[[Progress], None]
+        self,
+        child: ForkServerProcess,
+        pipe: Connection,
+        log: Path,
+        on_progress: Callable[[Progress], None],
+        quiet: Quiet,
     ) -> None:
+        assert child.pid is not None
         self._child = child
+        self._pid = child.pid
         self._pipe = pipe
         self._log = log
         self._on_progress = on_progress
         self._stage: str | None = None
         self._stages: list[StageTime] = []
+        self._quiet = quiet
+        self._wants_quiet_since: float | None = None
+        self._waited_seconds = 0.0
+        quiet.join(self._pid, lambda seconds: self._tell(Held(seconds=seconds)))
+
+    def leave(self) -> None:
+        """Stop following."""
+        self._quiet.leave(self._pid)
 
     def until_answer(
         self,
-        deadline: float,
         timeout_seconds: float,
         on_heartbeat: Callable[[int | None], None],
         why_cancelled: Callable[[], str | None],
     ) -> Answer:
+        started = time.monotonic()
         next_heartbeat = 0.0
         while True:
             now = time.monotonic()
+            deadline = started + timeout_seconds + self._waited_seconds + self._quiet.held_seconds(self._pid)
             if now >= next_heartbeat:
                 on_heartbeat(_resident_bytes(self._child.pid))
                 next_heartbeat = now + SECONDS_BETWEEN_HEARTBEATS
             cancelled = why_cancelled()
             if cancelled:
                 return self._failed("cancelled", cancelled, None)
+            if self._wants_quiet_since is not None:
+                self._ask_for_quiet(self._wants_quiet_since)
+                continue
             if now >= deadline:
                 return self._failed(
                     "timed_out",
@@ -117,17 +159,32 @@ class _Watch:
             if not wait([self._pipe], timeout=max(0.0, min(SECONDS_BETWEEN_LOOKS, deadline - now))):
                 continue
             try:
-                message = message_adapter.validate_json(self._pipe.recv_bytes())
+                message: Message = message_adapter.validate_json(self._pipe.recv_bytes())
             except (EOFError, OSError):
                 return self._ended_without_answer()
             if isinstance(message, StageBegan | StageMoved | StageEnded):
                 self._follow(message)
+            elif isinstance(message, QuietWanted):
+                self._wants_quiet_since = time.monotonic()
+            elif isinstance(message, QuietOver):
+                self._quiet.end(self._pid)
             elif isinstance(message, Failed):
                 return message.model_copy(
                     update={"error": message.error.model_copy(update={"log_tail": log_tail(self._log)})}
                 )
             else:
                 return message
+
+    def _ask_for_quiet(self, since: float) -> None:
+        """For a moment; the child goes on once it has it."""
+        if self._quiet.begin(self._pid, SECONDS_BETWEEN_REQUESTS):
+            self._waited_seconds += time.monotonic() - since
+            self._wants_quiet_since = None
+            self._tell(QuietGranted())
+
+    def _tell(self, word: Word) -> None:
+        with suppress(OSError):  # it is gone: that will be seen when it is listened to
+            self._pipe.send_bytes(word.model_dump_json().encode())
 
     def _follow(self, message: Progress) -> None:
         if isinstance(message, StageEnded):

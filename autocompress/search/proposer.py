@@ -12,7 +12,7 @@ from autocompress.objectives import figures_of, vram_bytes
 from autocompress.recipe import Recipe
 from autocompress.records import Estimate, Measurement, Status, TrialRecord
 from autocompress.search.beliefs import believed_log_size, believed_loss
-from autocompress.search.sampler import Figure, Reading, RecipeSampler, Space, Stage, TrialOutcome
+from autocompress.search.sampler import Figure, Reading, RecipeSampler, Space, Stage, StopWhenSpent, TrialOutcome
 from autocompress.search.study import DIRECTIONS, WORST_VALUES
 from autocompress.space import SearchSpace
 from autocompress.spec import Constraints
@@ -50,14 +50,16 @@ class Proposer:
         self._queue = [(recipe, "known_good") for recipe in space.known_good()]
         self._seed = seed
         self._original = (original.measurement if original else None) or Measurement()
+        self.is_spent = False
+        """Whether the last proposals, several in a row, promised next to nothing."""
         self.judge_by(constraints or Constraints())
 
-    def next(self, tried: Iterable[str], finished: Sequence[FrozenTrial]) -> tuple[Recipe, str] | None:
+    def next(self, tried: Iterable[str], known: Sequence[FrozenTrial]) -> tuple[Recipe, str] | None:
         """The next recipe and where it comes from; None when the space holds nothing new.
 
         Args:
             tried: digests of all recipes tried so far.
-            finished: the record's trials, to learn from.
+            known: the record's trials, to learn from; of those that run, it is expected that they do as predicted.
         """
         seen = set(tried)
         if self._asked_for:
@@ -66,7 +68,8 @@ class Proposer:
             recipe, origin = self._queue.pop(0)
             if recipe.digest not in seen:
                 return recipe, origin
-        proposal = self._sampler.propose(finished, seen, n_objectives=len(DIRECTIONS))
+        proposal = self._sampler.propose(known, seen, n_objectives=len(DIRECTIONS))
+        self.is_spent = self._until_spent.is_spent(self._sampler)
         return (proposal.candidate.configuration, "sampler") if proposal else None
 
     def retry(self, recipe: Recipe) -> None:
@@ -88,6 +91,7 @@ class Proposer:
 
     def judge_by(self, constraints: Constraints) -> None:
         """From the next proposal on all trials, those before as well, are judged by these limits."""
+        self._until_spent, self.is_spent = StopWhenSpent(), False
         limits = figure_limits(constraints, self._original)
         hundredth = self._hundredth_of_the_metric()
         unit = max(limits.get("drop", hundredth), SMALLEST_UNIT)

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ from autocompress.jobs import (
     Prepared,
     PreparedAnswer,
     PrepareJob,
-    Progress,
     StageBegan,
     StageEnded,
+    StageMoved,
     TrialAnswer,
     TrialJob,
 )
@@ -50,15 +51,26 @@ from autocompress.records import Status, TrialRecord
 from autocompress.runs import RunFolder
 from autocompress.search import telling
 from autocompress.search.bench import as_error
+from autocompress.search.crew import Crew, Told
 from autocompress.search.finals import Finals
 from autocompress.search.launcher import SECONDS_BETWEEN_HEARTBEATS, SECONDS_BETWEEN_LOOKS, Launcher
 from autocompress.search.preflight import Checked, check_limits, workspace_of
 from autocompress.search.proposer import Proposer
+from autocompress.search.room import trials_at_once
 from autocompress.search.steering import Steering
 from autocompress.search.study import Study
 from autocompress.space import SearchSpace
 from autocompress.spec import SearchSpec
 from autocompress.stakes import Stakes
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A trial that runs: its record so far, what it is compared with, and since when (monotonic seconds)."""
+
+    record: TrialRecord
+    original: TrialRecord | None
+    started: float
 
 
 class Search:
@@ -91,6 +103,14 @@ class Search:
         self.steering = Steering(run, study, checked, tail, self._emit, study.spec.budget.trials)
         self._started = time.monotonic()
         self._paused_seconds = 0.0
+        self._running: dict[int, _Running] = {}
+        self._crew = Crew(
+            launcher,
+            timeout_seconds=study.spec.budget.trial_timeout,
+            memory_bytes=study.spec.budget.trial_memory,
+            on_heartbeat=lambda ram_bytes: self._emit(Heartbeat, ram_bytes=ram_bytes),
+            on_look=self._look,
+        )
 
     @property
     def spec(self) -> SearchSpec:
@@ -109,9 +129,18 @@ class Search:
         """Search until ``trials`` recipes were tried, the time is over, or the space is empty; then judge.
 
         Raises:
-            KeyboardInterrupt: the running trial is closed as cancelled first.
+            KeyboardInterrupt: the running trials are closed as cancelled first.
             AutocompressError: the original cannot be read or run.
         """
+        try:
+            return self._carry_out(trials)
+        except KeyboardInterrupt:
+            self._cancel_all()
+            raise
+        finally:
+            self._crew.end_all()
+
+    def _carry_out(self, trials: int) -> Outcome:
         self.study.close_interrupted()
         self.steering.trials = trials
         records = tuple(self.study.records())
@@ -187,32 +216,51 @@ class Search:
         space: SearchSpace,
         original: TrialRecord,
     ) -> str:
-        """Try recipes one after another; gives the reason why it ended."""
+        """Try recipes, as many at a time as there is room for; gives the reason why it ended."""
         proposer = Proposer(space, self.spec.seed, original, self.spec.constraints)
         tried = {record.recipe.digest for record in self.study.records()}
         for recipe in self._to_retry():
             proposer.retry(recipe)
             tried.discard(recipe.digest)
         self.steering.begin(space, proposer)
+        at_once = trials_at_once(self.spec, prepared.facts)
+        if at_once > 1:
+            self._emit(Note, text=f"up to {at_once} trials run at a time; all others wait while one is timed")
         while True:
-            self._wait_while_paused()
-            if self.steering.is_stopping:
-                return "it was asked to stop"
-            if len(tried) >= self.steering.trials:
-                return f"all {self.steering.trials} trials are done"
-            timeout = self.spec.budget.timeout
-            if timeout is not None and time.monotonic() - self._started - self._paused_seconds >= timeout:
-                return f"the time limit of {timeout:g} s is reached"
-            proposal = proposer.next(tried, self.study.finished_trials())
-            if proposal is None:
-                return "no recipe that was not tried yet could be found"
-            recipe, origin = proposal
-            tried.add(recipe.digest)
-            self._try(recipe, origin, prepared, space, original)
-            self._keep_artifacts_of_the_best(original)
+            reason = self._why_no_more(len(tried), proposer)
+            if reason is None and len(self._crew) < at_once and not self.steering.is_pausing:
+                with self.launcher.quiet.busy():  # proposing computes, too
+                    proposal = proposer.next(tried, self.study.known_trials())
+                if proposal is not None:
+                    recipe, origin = proposal
+                    tried.add(recipe.digest)
+                    self._begin(recipe, origin, prepared, space, original)
+                    continue
+                reason = "no recipe that was not tried yet could be found"
+            if len(self._crew):
+                if self._take() is not None:
+                    self._keep_artifacts_of_the_best(original)
+            elif reason is not None:
+                return reason
+            else:
+                self._wait_while_paused()
+
+    def _why_no_more(self, n_tried: int, proposer: Proposer) -> str | None:
+        """Why no further trial is to begin, or None."""
+        self._look()
+        if self.steering.is_stopping:
+            return "it was asked to stop"
+        if n_tried >= self.steering.trials:
+            return f"all {self.steering.trials} trials are done"
+        timeout = self.spec.budget.timeout
+        if timeout is not None and time.monotonic() - self._started - self._paused_seconds >= timeout:
+            return f"the time limit of {timeout:g} s is reached"
+        if proposer.is_spent and not proposer.n_asked_for:
+            return "nothing more is expected of further trials"
+        return None
 
     def _wait_while_paused(self) -> None:
-        """Take in what was asked; while that is to pause, wait."""
+        """Nothing runs: while it was asked to pause, wait."""
         if not self._is_pausing():
             return
         since = time.monotonic()
@@ -240,11 +288,20 @@ class Search:
     def _try(
         self, recipe: Recipe, origin: str, prepared: Prepared, space: SearchSpace, original: TrialRecord | None
     ) -> TrialRecord:
-        """Run one trial and enter its end, whatever that is."""
+        """Run one trial alone to its end, and enter that, whatever it is."""
+        self._begin(recipe, origin, prepared, space, original)
+        while True:
+            ended = self._take()
+            if ended is not None:
+                return ended
+
+    def _begin(
+        self, recipe: Recipe, origin: str, prepared: Prepared, space: SearchSpace, original: TrialRecord | None
+    ) -> None:
+        """Start a trial."""
         record = self.study.start(recipe, origin, space if space.contains(recipe) else None)
         number = record.number
         self._emit(TrialStarted, **telling.trial_started(record))
-        started = time.monotonic()
         artifact = self.run.artifact(number).absolute()
         build = self._build_job(recipe, prepared, artifact)
         measure = MeasureJob(
@@ -255,15 +312,27 @@ class Search:
             original=self.run.artifact(original.number).absolute() if original else None,
             stakes=self._stakes(origin, original),
         )
-        self.steering.follow(record)
-        try:
-            answer: Answer = self._ask(TrialJob(build=build, measure=measure), number)
-        except KeyboardInterrupt:
-            self._finish(record.model_copy(update={"status": Status.CANCELLED}), original)
-            raise
-        self.steering.follow(None)
-        record = _ended(record, answer).model_copy(update={"wall_seconds": time.monotonic() - started})
-        return self._finish(record, original)
+        self._running[number] = _Running(record, original, time.monotonic())
+        self.steering.begun(record)
+        self._crew.begin(number, TrialJob(build=build, measure=measure), self._log_of(number, "log.txt"))
+
+    def _take(self) -> TrialRecord | None:
+        """Take in what the running trials tell next; the record of one, if it has ended."""
+        told = self._crew.next()
+        if not isinstance(told.message, Answer):
+            self._show(told)
+            return None
+        running = self._running[told.number]
+        self.steering.ended(told.number)
+        wall_seconds = time.monotonic() - running.started
+        record = _ended(running.record, told.message).model_copy(update={"wall_seconds": wall_seconds})
+        return self._finish(record, running.original)
+
+    def _cancel_all(self) -> None:
+        """End what runs and enter it as cancelled."""
+        self._crew.end_all()
+        for running in list(self._running.values()):
+            self._finish(running.record.model_copy(update={"status": Status.CANCELLED}), running.original)
 
     def _stakes(self, origin: str, original: TrialRecord | None) -> Stakes | None:
         """What a trial must reach; who asks for a recipe wants to see all its figures."""
@@ -284,40 +353,44 @@ class Search:
             limits = dict.fromkeys(_limit_names(self.spec), UNMEASURED_VIOLATION)
             shutil.rmtree(self.run.artifact(record.number), ignore_errors=True)
         self.study.finish(record, original, limits)
+        self._running.pop(record.number, None)
         self._emit(TrialFinished, **telling.trial_finished(record))
         return record
 
     def _ask(self, job: Job, number: int, log_name: str = "log.txt") -> Answer:
-        """Do a job in a child, and show its progress as that of trial ``number``."""
+        """Do a job in a child, alone, and show its progress as that of trial ``number``."""
+        self._crew.begin(number, job, self._log_of(number, log_name))
+        while True:
+            told = self._crew.next()
+            if isinstance(told.message, Answer):
+                return told.message
+            self._show(told)
 
-        def on_progress(message: Progress) -> None:
-            match message:
-                case StageBegan():
-                    self._emit(StageStarted, number=number, stage=message.stage)
-                case StageEnded():
-                    time_ = message.time
-                    self._emit(
-                        StageFinished, number=number, stage=time_.stage, seconds=time_.seconds, cached=time_.cached
-                    )
-                case _:
-                    self._emit(
-                        StageProgress, number=number, stage=message.stage, done=message.done, total=message.total
-                    )
+    def _log_of(self, number: int, name: str) -> Path:
+        return self.run.trial(number).absolute() / name
 
-        return self.launcher.run(
-            job,
-            log=self.run.trial(number).absolute() / log_name,
-            timeout_seconds=self.spec.budget.trial_timeout,
-            memory_bytes=self.spec.budget.trial_memory,
-            on_progress=on_progress,
-            why_cancelled=self.steering.why_cancelled,
-            on_heartbeat=lambda ram_bytes: self._emit(Heartbeat, ram_bytes=ram_bytes),
-        )
+    def _show(self, told: Told) -> None:
+        """Tell how a job goes on."""
+        number, message = told.number, told.message
+        match message:
+            case StageBegan():
+                self._emit(StageStarted, number=number, stage=message.stage)
+            case StageEnded():
+                time_ = message.time
+                self._emit(StageFinished, number=number, stage=time_.stage, seconds=time_.seconds, cached=time_.cached)
+            case StageMoved():
+                self._emit(StageProgress, number=number, stage=message.stage, done=message.done, total=message.total)
+
+    def _look(self) -> None:
+        """Take in what was asked of the search, and end the trials that were cancelled."""
+        self.steering.poll()
+        for number in self.steering.cancelled:
+            self._crew.cancel(number, "cancelled as asked")
 
     def _keep_artifacts_of_the_best(self, original: TrialRecord) -> None:
         """Delete the files of trials that can no longer win; their recipes can make them again."""
         records = self.study.records()
-        kept = {original.number, *pareto_front(records, original)}
+        kept = {original.number, *self._running, *pareto_front(records, original)}
         kept |= {record.number for record in ranking(records, original, self.spec.prefer)[:LARGEST_FINALISTS]}
         for folder in (self.run.path / "artifacts").iterdir():
             if folder.name.isdigit() and int(folder.name) not in kept:

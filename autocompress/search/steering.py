@@ -126,8 +126,8 @@ class Steering:
         self._answered: set[str] = set()
         self._space: SearchSpace | None = None
         self._proposer: Proposer | None = None
-        self._running: TrialRecord | None = None
-        self._cancelled: int | None = None
+        self._running: dict[int, TrialRecord] = {}
+        self._cancelled: set[int] = set()
         self._ending: str | None = None
 
     def begin(self, space: SearchSpace, proposer: Proposer) -> None:
@@ -138,15 +138,19 @@ class Steering:
         """From now on nothing more is tried."""
         self._ending = reason
 
-    def follow(self, running: TrialRecord | None) -> None:
-        """This trial runs now; None: none does."""
-        self._running, self._cancelled = running, None
+    def begun(self, record: TrialRecord) -> None:
+        """This trial runs now."""
+        self._running[record.number] = record
 
-    def why_cancelled(self) -> str | None:
-        """Take in what was asked; then, why the running trial should be ended, or None."""
-        self.poll()
-        running = self._running
-        return "cancelled as asked" if running is not None and running.number == self._cancelled else None
+    def ended(self, number: int) -> None:
+        """It does no longer."""
+        self._running.pop(number, None)
+        self._cancelled.discard(number)
+
+    @property
+    def cancelled(self) -> frozenset[int]:
+        """Running trials that were asked to be ended."""
+        return frozenset(self._cancelled)
 
     def poll(self) -> None:
         """Do and answer what was asked since the last time."""
@@ -192,9 +196,9 @@ class Steering:
 
     def _pause(self) -> str:
         if self.is_stopping:
-            raise UsageError("the search stops already, after the running trial")
+            raise UsageError("the search stops already, after what runs now")
         self.is_pausing = True
-        return f"pauses when trial {self._running.number} has ended" if self._running else "pauses now"
+        return f"pauses when {self._running_in_words('has', 'have')} ended" if self._running else "pauses now"
 
     def _resume(self) -> str:
         if not self.is_pausing:
@@ -203,27 +207,34 @@ class Steering:
         return "goes on"
 
     def _stop(self) -> str:
-        after = f"trial {self._running.number} has ended" if self._running else "the finalists are judged"
+        after = f"{self._running_in_words('has', 'have')} ended" if self._running else "the finalists are judged"
         if not self.is_stopping:
             self.is_stopping, self.is_pausing = True, False
             self._emit(StateChanged, state="stopping", why="stop was asked for")
         return f"stops when {after}"
 
     def _cancel(self, number: int) -> str:
-        running = self._running
-        if running is None or running.number != number:
-            now = f"trial {running.number} is" if running else "none is"
+        running = self._running.get(number)
+        if running is None:
+            now = self._running_in_words("is", "are") if self._running else "none is"
             raise UsageError(f"trial {number} is not running ({now})")
         if running.origin == "baseline":
             raise UsageError("the original has to be measured: all others are compared with it")
-        self._cancelled = number
+        self._cancelled.add(number)
         return f"trial {number} is cancelled"
+
+    def _running_in_words(self, one: str, several: str) -> str:
+        """``trial 4 is``, ``trials 4 and 5 are``."""
+        numbers = [str(number) for number in sorted(self._running)]
+        if len(numbers) == 1:
+            return f"trial {numbers[0]} {one}"
+        return f"trials {', '.join(numbers[:-1])} and {numbers[-1]} {several}"
 
     # What is tried --------------------------------------------------------------------------------------------------
 
     def _set_trials(self, trials: int) -> None:
         if self.is_stopping:
-            raise UsageError("the search stops already, after the running trial")
+            raise UsageError("the search stops already, after what runs now")
         self.trials = trials
         spec = self._study.spec
         self._keep(spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": trials})}))
@@ -233,7 +244,7 @@ class Steering:
         if self._space is None or self._proposer is None:
             raise UsageError("the model is still being read", remedy="Ask again when the original was measured.")
         if self.is_stopping:
-            raise UsageError("the search stops already, after the running trial")
+            raise UsageError("the search stops already, after what runs now")
         given = {"seed": self._study.spec.seed, **plain}
         recipe = validate(Recipe, given, where="recipe", error=RecipeError).canonical()
         self._require_possible(recipe, self._space)

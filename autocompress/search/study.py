@@ -248,9 +248,9 @@ class Study:
             values = objective_values(record, original or record)
             self._study.tell(trial, list(values or WORST_VALUES))
 
-    def finished_trials(self) -> list[FrozenTrial]:
-        """Optuna's view of the trials that a sampler can learn from."""
-        trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    def known_trials(self) -> list[FrozenTrial]:
+        """Optuna's view of the trials that a sampler can learn from: those that have ended, and those that run."""
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
         if not self._limits_changed:
             return trials
         records = {record.number: record for record in self.records()}
@@ -258,6 +258,8 @@ class Study:
         unmeasured = dict.fromkeys(names, UNMEASURED_VIOLATION)
         return [
             _under_limits(trial, found.violations if (found := records[trial.number]).measurement else unmeasured)
+            if trial.state.is_finished()
+            else trial
             for trial in trials
         ]
 

@@ -104,6 +104,24 @@ def test_stages_of_trials_that_ended_are_not_kept_and_those_of_the_running_one_a
     assert [stage.name for stage in running.stages][-3:] == ["latency", "memory", "quality"]
 
 
+def test_of_several_running_trials_each_keeps_its_own_stages(stream: list[bytes]) -> None:
+    beside = [
+        b'{"seq":1,"time":2000000000.0,"kind":"trial_started","number":40,"recipe":"fp16","origin":"sampler",'
+        b'"format":"onnx","labels":["fp16"],"words":[],"stages":["export"]}\n',
+        b'{"seq":1,"time":2000000001.0,"kind":"stage_started","number":40,"stage":"export"}\n',
+        b'{"seq":1,"time":2000000002.0,"kind":"stage_progress","number":39,"stage":"export","done":9,"total":12}\n',
+        b'{"seq":1,"time":2000000003.0,"kind":"stage_finished","number":40,"stage":"export","seconds":2.0}\n',
+    ]
+    for batches in ([[*stream, *beside]], [stream, beside], [[line] for line in (*stream, *beside)]):
+        state = RunState()
+        for batch in batches:
+            state.take((line, None) for line in batch)
+        first, second = state.all_running.values()
+        assert (first.number, second.number, state.running) == (39, 40, first)
+        assert next(stage for stage in first.stages if stage.name == "export").share == pytest.approx(0.75)
+        assert second.stages[0].seconds == 2.0
+
+
 def test_a_note_about_another_trial_does_not_lose_the_running_ones_stages(stream: list[bytes]) -> None:
     noted = b'{"seq":1,"time":2000000000.0,"kind":"trial_noted","number":3,"text":"keep"}\n'
     assert folded([*stream, noted]).running == folded(stream).running

@@ -139,8 +139,8 @@ def test_learning_leaves_no_trace_in_the_record(study: Study, tmp_path: Path) ->
         record = study.start(recipe, "sampler", space)
         figures = measurement(size=0.5, speedup=2.0)
         study.finish(record.model_copy(update={"status": Status.COMPLETE, "measurement": figures}), ORIGINAL, {})
-    before = [trial.params for trial in study.finished_trials()]
-    assert len(proposals(Proposer(space, seed=0), 30, study.finished_trials())) == 30
+    before = [trial.params for trial in study.known_trials()]
+    assert len(proposals(Proposer(space, seed=0), 30, study.known_trials())) == 30
     stored = optuna.load_study(study_name="mine", storage=sqlite_url(tmp_path / "study.db"))
     assert [trial.params for trial in stored.get_trials()] == before
 
@@ -169,5 +169,5 @@ def test_a_record_of_recipes_outside_the_space_does_not_disturb(study: Study) ->
     record = study.start(outside, "user", None)
     figures = measurement(size=0.5)
     study.finish(record.model_copy(update={"status": Status.COMPLETE, "measurement": figures}), ORIGINAL, {})
-    recipes = proposals(Proposer(space_on("bert"), seed=0), 20, study.finished_trials())
+    recipes = proposals(Proposer(space_on("bert"), seed=0), 20, study.known_trials())
     assert len(recipes) == 20

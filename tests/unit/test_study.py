@@ -95,7 +95,7 @@ def test_a_trial_that_failed_is_told_as_worst(study: Study, url: str, status: St
 def test_a_trial_that_says_nothing_of_its_recipe_is_not_learnt_from(study: Study, url: str, status: Status) -> None:
     finished(study, RECIPE, status=status)
     assert [seen.state for seen in optuna_trials(url)] == [TrialState.FAIL]
-    assert reopened(url).finished_trials() == []
+    assert reopened(url).known_trials() == []
     assert reopened(url).records()[0].status is status
 
 
@@ -152,11 +152,11 @@ def test_other_limits_judge_all_trials_and_void_the_outcome(study: Study, url: s
             seen.change_spec(spec)
         assert (seen.spec, seen.outcome) == (spec, None)
         assert seen.records()[1].violations == {"size": pytest.approx(-0.25), "ram": 1.0}
-        limits = [told.constraints for told in seen.finished_trials()]
+        limits = [told.constraints for told in seen.known_trials()]
         assert limits[0]["size"] == pytest.approx(0.25)
         assert limits[1] == {"size": pytest.approx(-0.25), "ram": 1.0}
         assert limits[2] == {"size": 1.0, "ram": 1.0}
-        assert [told.number for told in seen.finished_trials()] == [0, 1, 2]
+        assert [told.number for told in seen.known_trials()] == [0, 1, 2]
 
 
 def test_more_trials_leave_the_outcome_as_it_is(study: Study, url: str) -> None:

@@ -49,7 +49,7 @@ class Stage:
 
 @dataclass(slots=True)
 class Running:
-    """The trial that runs now."""
+    """A trial that runs now."""
 
     number: int
     labels: tuple[str, ...]
@@ -122,12 +122,17 @@ class RunState:
         self.front = Front()
         self.best: int | None = None
         self.last_improvement: int | None = None
-        self.running: Running | None = None
+        self.all_running: dict[int, Running] = {}
         self.said: list[Said] = []
         self.ending: Ending | None = None
         self.revision = 0
         self.trials_revision = 0
         self._stage_lines: list[bytes] = []
+
+    @property
+    def running(self) -> Running | None:
+        """The trial that runs; of several, the one that began first."""
+        return next(iter(self.all_running.values()), None)
 
     # Taking events --------------------------------------------------------------------------------------------------
 
@@ -135,7 +140,7 @@ class RunState:
         """Add lines of the log, in order; a torn or foreign one is passed over.
 
         Most lines tell of stages of trials that ended since, or that the search was alive then. They are not even
-        parsed: only the running trial's stages count, and the last sign of life.
+        parsed: only the running trials' stages count, and the last sign of life.
         """
         heartbeat: bytes | None = None
         for line, place in lines:
@@ -152,10 +157,15 @@ class RunState:
                 self._take_stages()
             event = parsed(line)
             if event is not None and self._apply(event, place) and ends_stages:
-                self._stage_lines.clear()
+                self._forget_stages(int(event.get("record", event)["number"]))
         self._take_stages()
         if heartbeat is not None and (event := parsed(heartbeat)) is not None:
             self._apply(event, None)
+
+    def _forget_stages(self, number: int) -> None:
+        """Nobody asks any more how a trial went on that has ended, or what was done before it began."""
+        of_it = b'"number":%d,' % number
+        self._stage_lines = [line for line in self._stage_lines if of_it not in line[:100]]
 
     def _take_stages(self) -> None:
         for line in self._stage_lines:
@@ -183,7 +193,8 @@ class RunState:
         self.timeout_seconds = event.get("timeout_seconds")
         self.prefer = event.get("prefer", "balanced")
         self.device = event.get("device", "cpu")
-        self.activity, self.why, self.ending, self.running = STARTING, "", None, None
+        self.activity, self.why, self.ending = STARTING, "", None
+        self.all_running.clear()
         self.started = float(event["time"])
         self._limit(event["constraints"])
 
@@ -196,8 +207,10 @@ class RunState:
         )
 
     def _trial_started(self, event: Mapping[str, Any], _: Place | None) -> None:
-        self.running = Running(
-            number=int(event["number"]),
+        self.all_running.pop(0, None)  # reading model and data, which is over
+        number = int(event["number"])
+        self.all_running[number] = Running(
+            number=number,
             labels=tuple(event["labels"]),
             format=str(event["format"]),
             origin=str(event["origin"]),
@@ -208,24 +221,26 @@ class RunState:
             self.activity = RUNNING
 
     def _stage_started(self, event: Mapping[str, Any], _: Place | None) -> None:
-        if self.running is None:  # reading model and data, before the first trial
-            self.running = Running(int(event["number"]), (), "", "preparing", float(event["time"]))
-        self.running.stage(str(event["stage"])).started = float(event["time"])
+        number = int(event["number"])
+        if number not in self.all_running:  # reading model and data, before the first trial
+            self.all_running[number] = Running(number, (), "", "preparing", float(event["time"]))
+        self.all_running[number].stage(str(event["stage"])).started = float(event["time"])
 
     def _stage_progress(self, event: Mapping[str, Any], _: Place | None) -> None:
-        if self.running is not None:
-            stage = self.running.stage(str(event["stage"]))
+        running = self.all_running.get(int(event["number"]))
+        if running is not None:
+            stage = running.stage(str(event["stage"]))
             stage.done, stage.total = int(event["done"]), int(event["total"])
 
     def _stage_finished(self, event: Mapping[str, Any], _: Place | None) -> None:
-        if self.running is not None:
-            stage = self.running.stage(str(event["stage"]))
+        running = self.all_running.get(int(event["number"]))
+        if running is not None:
+            stage = running.stage(str(event["stage"]))
             stage.seconds, stage.cached = float(event["seconds"]), bool(event.get("cached"))
 
     def _trial_finished(self, event: Mapping[str, Any], place: Place | None) -> None:
         trial = Trial.read(event, place)
-        if self.running is not None and self.running.number == trial.number:
-            self.running = None
+        self.all_running.pop(trial.number, None)
         before = self.trials.get(trial.number)
         self.trials[trial.number] = trial
         if trial.was_cut_off:
@@ -268,7 +283,8 @@ class RunState:
     def _run_finished(self, event: Mapping[str, Any], _: Place | None) -> None:
         sentence = event.get("certificate")
         self.ending = Ending(str(event["reason"]), event.get("best"), event.get("certified"), sentence)
-        self.activity, self.running = FINISHED, None
+        self.activity = FINISHED
+        self.all_running.clear()
         self.best = event.get("best")
 
     def _heartbeat(self, event: Mapping[str, Any], _: Place | None) -> None:

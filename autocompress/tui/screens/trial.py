@@ -133,10 +133,10 @@ class TrialScreen(RunScreen):
 
     def _draw_unfinished(self) -> None:
         """The trial runs, or is not known."""
-        running = self.state.running
+        running = self.state.all_running.get(self.number)
         for name in PANELS:
             self._put(name, None)
-        if running is None or running.number != self.number:
+        if running is None:
             self.query_one("#title", Static).update(f"#{self.number} is not in this run (yet).")
             return
         glyphs = self.glyphs

@@ -1,4 +1,4 @@
-"""The running trial, stage by stage."""
+"""The running trials, stage by stage."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ class NowPane(Static, can_focus=True):
             lines = (
                 [title, *_said(state, glyphs, 1)] if height < 6 else [title, Content(), *_said(state, glyphs, N_SAID)]
             )
+        elif len(state.all_running) > 1:
+            both = [
+                (_running_title(one, state, glyphs, pulse.now), stages_line(one.stages, width, glyphs))
+                for one in state.all_running.values()
+            ]
+            lines = [title for title, _ in both] if height < 2 * len(both) else [line for two in both for line in two]
         elif height < 6:
             lines = [title, stages_line(running.stages, width, glyphs)]
         else:

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from autocompress.tui.model.run_state import RunState
+from autocompress.tui.model.run_state import Running, RunState
 from autocompress.tui.model.trial import Trial
 from autocompress.tui.model.view import View
 from autocompress.tui.theme import UNICODE, Glyphs
@@ -107,10 +107,10 @@ class TrialsTable(ScrollView, can_focus=True, inherit_bindings=False):
             state: the run.
             view: what is to be seen of it.
             glyphs: what to draw with.
-            is_alive: whether the trial that has not ended may still run.
+            is_alive: whether the trials that have not ended may still run.
         """
         rows, current = view.rows(state), view.current(state)
-        running = state.running.number if state.running else None
+        running = tuple(state.all_running)
         now = (state, id(rows), state.trials_revision, view.revision, running, state.best, is_alive)
         if now == self._drawn:
             if current is not self._current:
@@ -160,7 +160,12 @@ class TrialsTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def _n_heading_lines(self) -> int:
-        return 2 if self._state.running is not None and self._state.running.format else 1
+        return 1 + len(self._unfinished)
+
+    @property
+    def _unfinished(self) -> list[Running]:
+        """The trials that run, each with a row of its own above the others."""
+        return [running for running in self._state.all_running.values() if running.format]
 
     @property
     def _n_visible(self) -> int:
@@ -168,7 +173,7 @@ class TrialsTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _lay_out(self) -> None:
         trials = self._state.trials
-        biggest = max(next(reversed(trials), 0), self._state.running.number if self._state.running else 0)
+        biggest = max(next(reversed(trials), 0), *self._state.all_running, 0)
         self._number_width = max(NARROWEST_NUMBER, len(str(biggest)))
         some = self._state.original or next(iter(trials.values()), None)
         width = self.scrollable_content_region.width - self._number_width - 4 - GAP
@@ -261,12 +266,12 @@ class TrialsTable(ScrollView, can_focus=True, inherit_bindings=False):
         return style
 
     def render_line(self, y: int) -> Strip:
-        """A line: the headings, the running trial, or a trial."""
+        """A line: the headings, a running trial, or one that has ended."""
         width = self.scrollable_content_region.width
         if y == 0:
             return self._strip([Segment(self._headings(), self._style("heading"))], width)
         if y < self._n_heading_lines:
-            return self._strip([Segment(self._running_row(), self._style("running"))], width)
+            return self._strip([Segment(self._running_row(self._unfinished[y - 1]), self._style("running"))], width)
         place = y - self._n_heading_lines + round(self.scroll_y)
         if place < len(self._rows):
             return self._strip(list(self._row(self._rows[place])), width)
@@ -302,9 +307,7 @@ class TrialsTable(ScrollView, can_focus=True, inherit_bindings=False):
             parts.append(" " * GAP + title[-column.width :].rjust(column.width))
         return "".join(parts)
 
-    def _running_row(self) -> str:
-        running = self._state.running
-        assert running is not None
+    def _running_row(self, running: Running) -> str:
         number = str(running.number).rjust(self._number_width)
         label = self._glyphs.plain(running.label)
         if not self._is_alive:
