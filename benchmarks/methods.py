@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 import tempfile
 from collections.abc import Collection, Iterator
@@ -23,6 +22,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ledger import Ledger
 
 from autocompress.errors import AutocompressError, RecipeError
 from autocompress.jobs import Figure
@@ -135,20 +138,6 @@ class Row:
             interval(quality.drop, points=is_rate),
             f"{'≤ ' if self.any_cached else ''}{significant(self.seconds)}",
         ]
-
-
-class Ledger:
-    """Rows and refusals of one model, kept in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-    def keep(self, key: str, entry: Any) -> None:
-        """Write an entry down."""
-        self.entries[key] = entry
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(self.entries, indent=1), encoding="utf-8")
 
 
 class Workshop:

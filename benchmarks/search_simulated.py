@@ -16,16 +16,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import random
-import re
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from multiprocessing import get_context
@@ -36,6 +33,8 @@ import optuna
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from intervals import interval
+from sections import print_section, this_machine, today
 from simulated_models import (
     KNOWN_GOOD,
     LIMIT,
@@ -344,13 +343,6 @@ def kept_run(folder: Path | None, model: str, strategy: str, seed: int) -> Curve
         return Curve(kept["minutes"], kept["reached"], float(kept["seconds"]))
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean, and its 95 % interval by bootstrap."""
-    known = np.array(values)
-    means = np.random.default_rng(0).choice(known, (4000, len(known))).mean(axis=1)
-    return float(known.mean()), float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
-
-
 def table(curves: Mapping[str, Sequence[Curve]]) -> Iterator[str]:
     """What each strategy reached."""
     heads = [*(f"{n} trials" for n in LOOKS), *(f"{minutes} min" for minutes in MINUTES)]
@@ -400,10 +392,9 @@ def report(
     models: Sequence[str], seeds: int, processes: int, strategies: Sequence[str], folder: Path | None
 ) -> Iterator[str]:
     """The section, line by line."""
-    day = datetime.now(tz=UTC).strftime("%Y-%m-%d")
     yield f"{SECTION}\n"
     command = f"python benchmarks/search_simulated.py --seeds {seeds}"
-    yield f"`{command}`, {day}, a shared machine of {os.cpu_count()} cores.\n"
+    yield f"`{command}`, {today()}, {this_machine()}.\n"
     yield (__doc__ or "").partition("rivals.")[2].partition("Run:")[0].strip()
     for model in models:
         assert MODELS[model].best_hypervolume > 0  # found before the processes are forked
@@ -434,16 +425,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder for single runs; those that it holds are not run again")
     parser.add_argument("--write", type=Path, help="the Markdown file whose section is replaced")
     options = parser.parse_args()
-    lines = []
-    for line in report(options.models, options.seeds, options.processes, options.strategies, options.keep):
-        print(line, flush=True)
-        lines.append(line)
-    if options.write is not None:
-        text = options.write.read_text(encoding="utf-8") if options.write.exists() else "# Benchmarks\n"
-        before, _, rest = text.partition(SECTION)
-        after = re.search(r"^## ", rest, flags=re.MULTILINE)
-        parts = [before.rstrip(), "\n".join(lines), rest[after.start() :] if after else ""]
-        options.write.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+    lines = report(options.models, options.seeds, options.processes, options.strategies, options.keep)
+    print_section(lines, SECTION, options.write)
 
 
 if __name__ == "__main__":
