@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autocompress import registry
-from autocompress.jobs import Figure, Measured, MeasureJob, Workspace
+from autocompress.jobs import Figure, Measured, MeasureJob
 from autocompress.part_samples import load_inputs, timing_path
 from autocompress.recipe import Recipe
 from autocompress.records import Measurement
@@ -40,10 +40,8 @@ class KnownModel(Bench):
         super().__init__(spec, on_progress=lambda _: None)
         self.spec = spec
 
-    @property
-    def workspace(self) -> Workspace:
-        """What its jobs share."""
-        return self._workspace
+    def __enter__(self) -> KnownModel:
+        return self
 
     @property
     def metric(self) -> Metric:
