@@ -33,7 +33,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,7 +83,8 @@ SECTION = "## Real searches"
 MODELS = ("minilm-sst2", "cifar10-resnet20", "books-llama-small")
 OURS, OPTUNA = "ours", "Optuna"
 ARMS = (OURS, OPTUNA)
-SHARES = (0.25, 0.5, 1.0)
+CUTS: dict[str, float | None] = {"25 %": 0.25, "50 %": 0.5, "100 %": 1.0, "same trials": None}
+"""When the fronts are looked at: after shares of the time; after as many trials of either, whatever the time."""
 REFERENCE = (0.0, 0.0)
 """The original: as large and as slow as it is."""
 LONGEST = 3.0
@@ -345,23 +346,16 @@ class Match:
         """How many trials both have done at least, whatever the time."""
         return min(len(computed(self.rows[arm])) for arm in ARMS)
 
-    def cuts(self) -> dict[str, Callable[[str], list[Tried]]]:
-        """The moments that are looked at: the trials that an arm has done by then."""
-        at: dict[str, Callable[[str], list[Tried]]] = {}
-        for share in SHARES:
-            at[f"{share:.0%}"] = lambda arm, until=share * self.seconds: [  # type: ignore[misc]
-                row for row in self.rows[arm] if row.seconds <= until
-            ]
-        at["same trials"] = lambda arm: computed(self.rows[arm])[: self.n_trials]
-        return at
-
-    def in_time(self, arm: str) -> list[Tried]:
-        """An arm's trials within the time."""
-        return self.cuts()[f"{1.0:.0%}"](arm)
+    def done(self, arm: str, cut: str = "100 %") -> list[Tried]:
+        """The trials that an arm has done by then."""
+        share = CUTS[cut]
+        if share is None:
+            return computed(self.rows[arm])[: self.n_trials]
+        return [row for row in self.rows[arm] if row.seconds <= share * self.seconds]
 
     def to_judge(self) -> list[Tried]:
         """All that stand on a front at one of the moments."""
-        members = [row for cut in self.cuts().values() for arm in ARMS for row in front(cut(arm))]
+        members = [row for cut in CUTS for arm in ARMS for row in front(self.done(arm, cut))]
         return list({row.digest: row for row in members}.values())
 
     def judged_point(self, row: Tried) -> Point | None:
@@ -382,7 +376,7 @@ class Match:
 
     def time_to_match(self) -> float:
         """The share of the time after which we have the volume that Optuna ends with, as seen by the searches."""
-        goal = volume(row.point for row in front(self.in_time(OPTUNA)) if row.point is not None)
+        goal = volume(row.point for row in front(self.done(OPTUNA)) if row.point is not None)
         done: list[Tried] = []
         for row in self.rows[OURS]:
             done.append(row)
@@ -453,24 +447,24 @@ def match(model: str, seed: int, trials: int, least_trials: int, keep: Path, *, 
 
 def table(matches: Sequence[Match]) -> Iterator[str]:
     """One model: what each arm did in the time, and what its front is worth; means over the seeds."""
-    heads = [name if name == "same trials" else f"at {name}" for name in matches[0].cuts()]
+    heads = [name if share is None else f"at {name}" for name, share in CUTS.items()]
     yield f"| | trials | distinct | failed | s a trial | {' | '.join(heads)} | smallest | fastest | inside on holdout |"
     yield f"|---|{'---:|' * (7 + len(heads))}"
     for arm in ARMS:
-        done = [computed(one.in_time(arm)) for one in matches]
+        done = [computed(one.done(arm)) for one in matches]
         counts = [
             np.mean([len(rows) for rows in done]),
             np.mean([len({row.digest for row in rows}) for rows in done]),
             np.mean([sum(row.status != "complete" for row in rows) for rows in done]),
         ]
         pace = np.mean([one.seconds / max(1, len(rows)) for one, rows in zip(matches, done, strict=True)])
-        shares = [np.mean([one.share(one.cuts()[name](arm)) for one in matches]) for name in matches[0].cuts()]
-        points = [one.judged_points(one.in_time(arm)) for one in matches]
+        shares = [np.mean([one.share(one.done(arm, cut)) for one in matches]) for cut in CUTS]
+        points = [one.judged_points(one.done(arm)) for one in matches]
         extremes = [
             ratio(float(np.exp(np.mean([min(p[0] for p in some) for some in points])))) if all(points) else "–",
             ratio(float(np.exp(-np.mean([min(p[1] for p in some) for some in points])))) if all(points) else "–",
         ]
-        members = [one.judged.get(row.digest, {}) for one in matches for row in front(one.in_time(arm))]
+        members = [one.judged.get(row.digest, {}) for one in matches for row in front(one.done(arm))]
         inside = sum(found.get("excess_on_holdout", math.inf) <= 0 for found in members)
         yield (
             f"| {arm} | {' | '.join(f'{count:.1f}' for count in counts)} | {pace:.1f} "
@@ -481,19 +475,18 @@ def table(matches: Sequence[Match]) -> Iterator[str]:
 
 def comparison(matches: Sequence[Match]) -> Iterator[str]:
     """Paired differences of the volumes' shares, and when we have what the loop ends with."""
-    names = list(matches[0].cuts())
-    yield f"| models and seeds | {' | '.join(names)} | more at 100 % | time to Optuna's last volume, median |"
-    yield f"|---|{'---:|' * (len(names) + 2)}"
+    yield f"| models and seeds | {' | '.join(CUTS)} | more at 100 % | time to Optuna's last volume, median |"
+    yield f"|---|{'---:|' * (len(CUTS) + 2)}"
     groups = {
         model: [one for one in matches if one.model == model] for model in dict.fromkeys(m.model for m in matches)
     }
     for group, some in [*groups.items(), ("all", list(matches))]:
         cells = []
-        for name in names:
-            differences = [one.share(one.cuts()[name](OURS)) - one.share(one.cuts()[name](OPTUNA)) for one in some]
+        for cut in CUTS:
+            differences = [one.share(one.done(OURS, cut)) - one.share(one.done(OPTUNA, cut)) for one in some]
             mean, low, high = interval(differences)
             cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]" if len(some) > 1 else f"{mean:+.3f}")
-        more = sum(one.share(one.in_time(OURS)) > one.share(one.in_time(OPTUNA)) for one in some)
+        more = sum(one.share(one.done(OURS)) > one.share(one.done(OPTUNA)) for one in some)
         needed = float(np.median([one.time_to_match() for one in some]))
         told = f"{needed:.0%}" if math.isfinite(needed) else "not reached"
         yield f"| {group} ({len(some)}) | {' | '.join(cells)} | {more} of {len(some)} | {told} |"
@@ -504,7 +497,7 @@ def fronts(one: Match) -> Iterator[str]:
     yield "| | recipe | size | speed | inside on holdout |"
     yield "|---|---|---:|---:|---|"
     for arm in ARMS:
-        for row in sorted(front(one.in_time(arm)), key=lambda row: row.log_size or 0.0):
+        for row in sorted(front(one.done(arm)), key=lambda row: row.log_size or 0.0):
             found = one.judged.get(row.digest, {})
             if "excess" not in found:
                 yield f"| {arm} | {found.get('words')} | – | – | {found.get('problem')} |"

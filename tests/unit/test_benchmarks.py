@@ -1,4 +1,4 @@
-"""What the benchmarks make of a run's events."""
+"""What the benchmarks make of what they measured."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from autocompress.events import ModelRead, TrialFinished
-from autocompress.recipe import Recipe
+from autocompress.measure.outcomes import Outcomes
+from autocompress.recipe import Recipe, steps_from_plain
 from autocompress.records import StageTime, Status, TrialRecord
+from autocompress.spec import QualityLimit
+from autocompress.tasks.base import Metric
 
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 
@@ -143,3 +147,106 @@ class TestLatencyAccuracy:
         assert lines[2].startswith("| **in turns, short look** | 2 | 1.0 | 15.5 %")
         assert lines[3].startswith("| those not contended | 1 | | 1.0 % | 1.0 % [1.0, 1.0] | 100 %")
         assert lines[4].startswith("| one after the other, medians | 2 | 1.0 | 50.0 %")
+
+
+def population(true_drops: list[float], n: int = 4000) -> Any:
+    """Candidates, smallest first, that lose so much of an accuracy of 90 % and gain a hundredth elsewhere."""
+    script = benchmark("certify")
+    right = np.arange(n) < 0.9 * n
+    rng = np.random.default_rng(0)
+    candidates = []
+    for index, drop in enumerate(true_drops):
+        answers = right.copy()
+        answers[rng.permutation(np.flatnonzero(right))[: round((drop + 0.01) * n)]] = False
+        answers[rng.permutation(np.flatnonzero(~right))[: round(0.01 * n)]] = True
+        candidates.append(script.Candidate(f"{index}", 0.1 + 0.01 * index, outcomes(answers)))
+    metric = Metric(name="accuracy", higher_is_better=True)
+    return script.Population(metric, outcomes(right), tuple(candidates))
+
+
+def outcomes(right: np.ndarray) -> Outcomes:
+    return Outcomes({"accuracy": (right.astype(float), np.ones(len(right)))})
+
+
+class TestCertify:
+    LIMIT = QualityLimit(bound=0.01, relative=False, written="1pp")
+
+    def test_the_truth_is_the_drop_on_all_samples(self) -> None:
+        beyond = population([0.03, 0.01, 0.0]).excess(np.ones(4000), self.LIMIT)
+        assert beyond == pytest.approx([0.02, 0.0, -0.01])
+
+    def test_a_relative_limit_is_one_of_the_originals_value(self) -> None:
+        limit = QualityLimit(bound=0.02, relative=True, written="2%")
+        assert population([0.018]).excess(np.ones(4000), limit) == pytest.approx([0.0])
+
+    def test_a_harmless_recipe_is_handed_out_every_way(self) -> None:
+        drawn = benchmark("certify").draw(population([0.3, 0.0]), self.LIMIT, 2, 2000, 20_000, np.random.default_rng(0))
+        assert (drawn.by_search, drawn.looked_at_again, drawn.certified) == (1, 1, 1)
+
+    def test_where_all_lose_too_much_nothing_is_handed_out(self) -> None:
+        drawn = benchmark("certify").draw(population([0.3, 0.2]), self.LIMIT, 2, 2000, 2000, np.random.default_rng(0))
+        assert (drawn.by_search, drawn.looked_at_again, drawn.certified) == (None, None, None)
+
+    def test_only_the_recipes_that_a_search_tried_are_handed_out(self) -> None:
+        script, some = benchmark("certify"), population([0.0] * 3)
+        chance = np.random.default_rng(0)
+        chosen = {script.draw(some, self.LIMIT, 1, 4000, 500, chance).by_search for _ in range(30)}
+        assert chosen == {0, 1, 2}
+
+    def test_certificates_are_wrong_less_often_than_looks(self) -> None:
+        script, some = benchmark("certify"), population(list(np.linspace(0.03, 0.0, 20)))
+        wrong = some.excess(np.ones(4000), self.LIMIT) > 0
+        chance = np.random.default_rng(0)
+        drawn = [script.draw(some, self.LIMIT, 20, 500, 2000, chance) for _ in range(20)]
+        by_looks = np.mean([wrong[one.by_search] for one in drawn if one.by_search is not None])
+        certified = [one.certified for one in drawn if one.certified is not None]
+        assert by_looks > 0.4
+        assert sum(wrong[certified]) <= 0.1 * len(drawn)
+
+    def test_the_ladder_is_of_recipes_that_exist_each_once(self) -> None:
+        recipes = [Recipe(steps=steps_from_plain(steps), format="onnx") for steps in benchmark("certify").ladder()]
+        assert len({recipe.canonical().digest for recipe in recipes}) == len(recipes) >= 40
+
+
+class TestSearchReal:
+    def tried(self, seconds: float, bits: int, size: float, latency: float, excess: float = -1.0) -> Any:
+        recipe = Recipe(steps=steps_from_plain([{"rtn": {"bits": bits}}]), format="onnx").model_dump(mode="json")
+        return benchmark("search_real").Tried(seconds, recipe, "complete", size, latency, excess)
+
+    def test_the_front_holds_what_is_inside_the_limit_and_undominated_each_recipe_once(self) -> None:
+        front = benchmark("search_real").front
+        good, worse, outside = self.tried(1, 4, -2, -1), self.tried(2, 8, -1, -1), self.tried(3, 2, -3, -3, 0.1)
+        assert [row.digest for row in front([good, worse, outside, good])] == [good.digest]
+
+    def test_the_volume_is_what_lies_between_the_front_and_the_original(self) -> None:
+        volume = benchmark("search_real").volume
+        assert volume([(-2.0, -1.0), (-1.0, -2.0)]) == pytest.approx(3.0)
+        assert volume([]) == volume([(-3.0, 0.1)]) == 0.0  # smaller, but slower than the original
+
+    def match(self) -> Any:
+        script = benchmark("search_real")
+        ours = [self.tried(10, 8, -1, -1), self.tried(40, 4, -2, -2)]
+        theirs = [self.tried(15, 3, -1, -1), self.tried(50, 2, -9, -9)]
+        judged = {
+            row.digest: {"log_size": row.log_size, "log_latency": row.log_latency, "excess": row.excess}
+            for row in (*ours, *theirs)
+        }
+        return script.Match("m", 1, {"ours": ours, "Optuna": theirs}, judged)
+
+    def test_the_clock_stops_with_our_last_trial(self) -> None:
+        match = self.match()
+        assert match.seconds == 40
+        assert [len(match.done("Optuna", cut)) for cut in benchmark("search_real").CUTS] == [0, 1, 1, 2]
+
+    def test_shares_are_of_what_both_reach_together(self) -> None:
+        match = self.match()
+        assert match.share(match.done("Optuna", "same trials")) == 1.0
+        assert match.share(match.done("ours")) == pytest.approx(4 / 81)
+        assert match.share(match.done("ours", "25 %")) == pytest.approx(1 / 81)
+        assert match.time_to_match() == 0.25
+
+    def test_what_the_last_judgement_finds_outside_the_limit_counts_nothing(self) -> None:
+        match = self.match()
+        best = match.rows["ours"][1]
+        match.judged[best.digest]["excess"] = 0.2
+        assert match.judged_points(match.done("ours")) == []
