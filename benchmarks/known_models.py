@@ -50,8 +50,7 @@ class KnownModel(Bench):
 
     @cached_property
     def timed_inputs(self) -> dict[str, npt.NDArray[np.generic]]:
-        """The inputs of the one call that latency is measured on."""
-        assert self.prepared.facts.task
+        """The inputs of the one call that latency is measured on; written when the model is read, as by `build`."""
         return dict(load_inputs(timing_path(self._workspace)))
 
     def refusal(self, recipe: Recipe) -> str | None:

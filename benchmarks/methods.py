@@ -25,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from known_models import KnownModel, known_models, spec_of
 from ledger import Ledger
 
 from autocompress.errors import AutocompressError, RecipeError
@@ -34,12 +35,8 @@ from autocompress.recipe_words import recipe_in_words
 from autocompress.records import Latency, Measurement, StageTime
 from autocompress.report.numbers import interval, megabytes, metric, milliseconds, ratio
 from autocompress.rounding import significant
-from autocompress.search.bench import Bench
-from autocompress.space import recipe_refusal
-from autocompress.spec_file import read_spec
 from autocompress.stage_cache import cache_root
 
-RECIPES = Path(__file__).parent.parent / "recipes"
 LIMIT_POINTS = 0.02
 LIMIT_RELATIVE = 0.02
 """For figures that are no rates, such as a perplexity."""
@@ -145,7 +142,7 @@ class Workshop:
 
     def __init__(self, model: str) -> None:
         self.model = model
-        self.bench = Bench(read_spec(RECIPES / f"{model}.yaml"), on_progress=lambda _: None)
+        self.bench = KnownModel(spec_of(model))
         self.ledger = Ledger(cache_root() / "benchmark-methods" / f"{model}.json")
         self.is_rate = self.bench.prepared.metric_is_rate
 
@@ -164,9 +161,9 @@ class Workshop:
             return
         rows: list[dict[str, Any]] = []
         try:
-            reason = self._refusal(recipes[0])
+            reason = self.bench.refusal(recipes[0])
             for recipe in recipes:
-                if reason or self._refusal(recipe):
+                if reason or self.bench.refusal(recipe):
                     break
                 row = self._measured(recipe)
                 if rows and not self._harmless(row["measurement"]):
@@ -193,12 +190,6 @@ class Workshop:
 
     def _recipe(self, steps: Steps, format_name: str) -> Recipe:
         return Recipe(steps=steps_from_plain(steps), format=format_name).canonical()
-
-    def _refusal(self, recipe: Recipe) -> str | None:
-        from autocompress import registry
-
-        formats = {recipe.format: registry.load("formats", recipe.format)()}
-        return recipe_refusal(recipe, formats, self.bench.prepared.facts, "cpu")
 
     def _measured(self, recipe: Recipe) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="autocompress-methods-") as temporary:
@@ -289,7 +280,7 @@ def work(stages: tuple[StageTime, ...]) -> Iterator[StageTime]:
 
 def main() -> int:
     """Measure what is missing, and write the document."""
-    known = sorted(path.stem for path in RECIPES.glob("*.yaml") if "steps:" not in path.read_text(encoding="utf-8"))
+    known = known_models()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(known)}; all when none is given")
     parser.add_argument("--methods", nargs="*", default=list(LADDERS), metavar="METHOD", help="none: only write")

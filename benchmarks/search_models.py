@@ -18,6 +18,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from known_models import RECIPES, known_models
+
 from autocompress.cli.result import results_of
 from autocompress.event_log import read_events
 from autocompress.events import RunFinished, RunStarted
@@ -27,7 +31,6 @@ from autocompress.report.results import Results
 from autocompress.runs import RunFolder, fresh_name
 from autocompress.search.session import RunView, view_run
 
-RECIPES = Path(__file__).parent.parent / "recipes"
 NOTHING_FEASIBLE = 1
 
 HEADER = """# Searches over seven models
@@ -140,7 +143,7 @@ def search(model: str, trials: int | None) -> RunView:
 
 def main() -> int:
     """Search, and write the document; exit code 1 where a search did not get to its end."""
-    known = sorted(path.stem for path in RECIPES.glob("*.yaml") if "steps:" not in path.read_text(encoding="utf-8"))
+    known = known_models()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(known)}; all when none is given")
     parser.add_argument("--write", type=Path, required=True, help="the Markdown file to write")

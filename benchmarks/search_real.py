@@ -422,11 +422,13 @@ def match(model: str, seed: int, trials: int, least_trials: int, keep: Path, *, 
     """Run the searches that are missing, one after the other, and judge their fronts."""
     folder = keep / f"{model}-{seed}-{trials}{'-train' if train else ''}"
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("unfinished-*"):  # by one that was killed
+        shutil.rmtree(left)
     ledger = Ledger(folder / "searches.json")
     for arm in ARMS:
         if arm in ledger.entries:
             continue
-        with tempfile.TemporaryDirectory(prefix="autocompress-search-", dir=folder) as temporary:
+        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder) as temporary:
             print(f"{model}, seed {seed}: {arm}", file=sys.stderr)
             if arm == OURS:
                 rows = search_ours(model, seed, trials, Path(temporary), train=train)
