@@ -66,8 +66,6 @@ Steps = list[dict[str, Any]]
 
 def ladder() -> Iterator[Steps]:
     """Settings from mild to harsh, in fine steps where models begin to lose."""
-    for bits in (2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 3.75, 4.25):
-        yield [{"rtn": {"effective_bits": bits, "group_size": 64}}]
     for bits in (3, 4, 8):
         for group_size in (32, 64, 128):
             yield [{"rtn": {"bits": bits, "group_size": group_size}}]
@@ -82,6 +80,8 @@ def ladder() -> Iterator[Steps]:
         yield [{"ffn_width": {"keep": percent / 100}}, {"rtn": {"bits": 4, "group_size": 64}}]
     for percent in (95, 90, 80, 70, 60):
         yield [{"channels": {"keep": percent / 100}}, {"rtn": {"bits": 4, "group_size": 64}}]
+    for bits in (2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 3.75, 4.25):
+        yield [{"rtn": {"effective_bits": bits, "group_size": 64}}]
 
 
 # The population ----------------------------------------------------------------------------------------------------

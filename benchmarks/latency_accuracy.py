@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from intervals import interval, percentile, told_share
 from known_models import KnownModel, known_models, spec_of
 from ledger import Ledger
-from sections import print_section, this_machine, today
+from sections import print_section, this_machine, today, when_and_where
 
 from autocompress import registry
 from autocompress.formats.base import Runner
@@ -264,10 +264,8 @@ def report(models: Sequence[str], repetitions: Mapping[str, int], command: str, 
         for pair in PAIRS
         for name in PROTOCOLS
     }
-    every = [row for rows in chosen.values() for row in rows]
-    days, machines = sorted({row["day"] for row in every}), sorted({row["machine"] for row in every})
     yield f"{SECTION}\n"
-    yield f"`{command}`, {' to '.join(dict.fromkeys((days[0], days[-1])))}, {', '.join(machines)}.\n"
+    yield f"`{command}`, {when_and_where(row for rows in chosen.values() for row in rows)}.\n"
     yield (__doc__ or "").partition("Needs ")[0].strip()
     yield f"\nModels: {', '.join(models)}; n counts all pairs. Intervals are 95 %, by bootstrap and by Wilson."
     for condition in CONDITIONS:

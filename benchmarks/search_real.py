@@ -47,7 +47,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from intervals import interval
 from known_models import RECIPES, KnownModel, known_models, spec_of
 from ledger import Ledger
-from sections import print_section, this_machine, today
+from sections import print_section, this_machine, today, when_and_where
 
 from autocompress.dominance import nondominated
 from autocompress.errors import AutocompressError
@@ -335,6 +335,8 @@ class Match:
     seed: int
     rows: Mapping[str, Sequence[Tried]]
     judged: Mapping[str, Mapping[str, Any]]
+    searches: tuple[Mapping[str, Any], ...] = ()
+    """Where and when each arm was run."""
 
     @property
     def seconds(self) -> float:
@@ -439,7 +441,7 @@ def match(model: str, seed: int, trials: int, least_trials: int, keep: Path, *, 
         ledger.keep(arm, about | {"rows": [asdict(row) for row in rows]})
     by_arm = {arm: [Tried(**row) for row in ledger.entries[arm]["rows"]] for arm in ARMS}
     judged = Ledger(folder / "judged.json")
-    played = Match(model, seed, by_arm, judged.entries)
+    played = Match(model, seed, by_arm, judged.entries, tuple(ledger.entries.values()))
     judge(model, spec_for(model, seed, train=train), played.to_judge(), judged)
     return played
 
@@ -522,7 +524,7 @@ def report(
     """The section, line by line."""
     matches = [match(model, seed, trials, least_trials, keep, train=train) for seed in seeds for model in models]
     yield f"{SECTION}\n"
-    yield f"`{command}`, {today()}, {this_machine()}.\n"
+    yield f"`{command}`, {when_and_where(search for one in matches for search in one.searches)}.\n"
     yield (__doc__ or "").partition("write it.")[2].partition("Needs ")[0].strip()
     yield (
         f"\nSeeds: {', '.join(map(str, seeds))}; means over them. *Same trials*: after as many trials of each, "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from autocompress.measure.environment import cpu_name
 
@@ -30,6 +31,13 @@ def today() -> str:
 def this_machine() -> str:
     """What the figures were taken on, as sections tell it."""
     return f"{len(os.sched_getaffinity(0))} cores of {cpu_name()}"
+
+
+def when_and_where(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Of figures that were kept with their ``day`` and ``machine``, as sections tell it."""
+    kept = list(entries)
+    days, machines = sorted({entry["day"] for entry in kept}), sorted({entry["machine"] for entry in kept})
+    return f"{' to '.join(dict.fromkeys((days[0], days[-1])))}, {' and '.join(machines)}"
 
 
 def with_section(text: str, heading: str, section: str) -> str:
