@@ -80,8 +80,8 @@ def ladder() -> Iterator[Steps]:
         yield [{"ffn_width": {"keep": percent / 100}}, {"rtn": {"bits": 4, "group_size": 64}}]
     for percent in (95, 90, 80, 70, 60):
         yield [{"channels": {"keep": percent / 100}}, {"rtn": {"bits": 4, "group_size": 64}}]
-    for bits in (2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 3.75, 4.25):
-        yield [{"rtn": {"effective_bits": bits, "group_size": 64}}]
+    for mean_bits in (2.25, 2.5, 2.75, 3.0, 3.25, 3.5, 3.75, 4.25):
+        yield [{"rtn": {"effective_bits": mean_bits, "group_size": 64}}]
 
 
 # The population ----------------------------------------------------------------------------------------------------
