@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from autocompress.frozen import Frozen
-from autocompress.records import TrialRecord
+from autocompress.records import Energy, TrialRecord
 from autocompress.spec import Constraints, Device, Preference
 
 
@@ -169,7 +169,8 @@ class Note(_Event):
 class RunFinished(_Event):
     """The search ended; ``reason`` says why, ``best`` is the number of the best trial.
 
-    ``finalists`` are the trials that were judged on the holdout; ``certificate`` says what that gave for the best.
+    ``finalists`` are the trials that were judged on the holdout; ``certificate`` says what that gave for the best;
+    ``energies`` what a call of each takes, where that is known.
     """
 
     kind: Literal["run_finished"] = "run_finished"
@@ -178,6 +179,7 @@ class RunFinished(_Event):
     certified: bool | None = None
     certificate: str | None = None
     finalists: tuple[int, ...] = ()
+    energies: dict[int, Energy] = {}
 
 
 Event = (

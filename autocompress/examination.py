@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import numpy as np
 from autocompress import registry
 from autocompress.jobs import ORIGINAL_FORMAT, Measured, MeasureJob
 from autocompress.part_samples import load_inputs, samples_path, timing_path
-from autocompress.records import Estimate, Latency, Measurement, Memory, Quality, Vram
+from autocompress.records import Energy, Estimate, Latency, Measurement, Memory, Quality, Vram
 from autocompress.sample_store import load_samples
 from autocompress.stages import Stages
 
@@ -31,7 +31,7 @@ FEWEST_SAMPLES = 32
 
 
 class Examination:
-    """Measures the files of one artifact: size, latency alone on the machine, then quality, and memory beside it.
+    """Measures the files of one artifact: size, latency and energy alone here, then quality, and memory beside it.
 
     Where the job names stakes, measuring ends once they surely cannot be reached; and where the interval of the latency
     touches the front or a limit, that is looked at more closely.
@@ -54,6 +54,7 @@ class Examination:
         latency: Latency | None = None
         if "latency" in job.figures:
             latency = self._latency("latency", AT_LENGTH if job.precise else SHORT_LOOK)
+        energy, why_no_energy = self._energy() if "energy" in job.figures else (None, None)
         most_drop = math.inf
         if stakes is not None and latency is not None:
             broken = stakes.surely_broken(size_bytes, latency)
@@ -66,7 +67,14 @@ class Examination:
             latency = self._latency("latency, closer", CLOSER_LOOK)
         return Measured(
             measurement=Measurement(
-                size_bytes=size_bytes, ram=ram, vram=vram, latency=latency, quality=quality, cut_short=self._cut_short
+                size_bytes=size_bytes,
+                ram=ram,
+                vram=vram,
+                latency=latency,
+                quality=quality,
+                energy=energy,
+                why_no_energy=why_no_energy,
+                cut_short=self._cut_short,
             ),
             stages=self._stages.finished,
             environment=environment(job.workspace.device, job.workspace.threads),
@@ -79,25 +87,45 @@ class Examination:
     def _latency(self, stage: str, protocol: LatencyProtocol) -> Latency:
         from autocompress.measure.latency import time_pair
 
-        job, workspace, task = self._job, self._job.workspace, self._task
-        inputs = load_inputs(timing_path(workspace))
-        with self._stages.stage(stage):
-            candidate = self._runner(job.format, job.artifact)
-            original = job.original and self._runner(ORIGINAL_FORMAT, job.original)
-            try:
-                with self._stages.quiet():
-                    return time_pair(
-                        lambda: task.timed_call(workspace.model, candidate, inputs),
-                        (lambda: task.timed_call(workspace.model, original, inputs)) if original else None,
-                        protocol,
-                        device=workspace.device,
-                        threads=workspace.threads,
-                        seed=workspace.seed,
-                    )
-            finally:
-                candidate.close()
-                if original:
-                    original.close()
+        workspace = self._job.workspace
+        with self._stages.stage(stage), self._timed_calls() as (candidate, original), self._stages.quiet():
+            return time_pair(
+                candidate,
+                original,
+                protocol,
+                device=workspace.device,
+                threads=workspace.threads,
+                seed=workspace.seed,
+            )
+
+    def _energy(self) -> tuple[Energy | None, str | None]:
+        """The energy of a call, or why it is not known; no model is loaded where nothing tells it."""
+        from autocompress.measure.energy import measure_energy
+        from autocompress.measure.energy_meters import NoEnergyMeter, energy_meter
+
+        try:
+            with energy_meter(self._job.workspace.device) as meter, self._stages.stage("energy"):
+                with self._timed_calls() as (candidate, original), self._stages.quiet():
+                    return measure_energy(candidate, original or candidate, meter), None
+        except NoEnergyMeter as problem:
+            return None, str(problem)
+
+    @contextmanager
+    def _timed_calls(self) -> Iterator[tuple[Callable[[], object], Callable[[], object] | None]]:
+        """The timed call of the candidate and, where there is one, of the original; both models are loaded meanwhile."""
+        job, task, model = self._job, self._task, self._job.workspace.model
+        inputs = load_inputs(timing_path(job.workspace))
+        candidate = self._runner(job.format, job.artifact)
+        original = job.original and self._runner(ORIGINAL_FORMAT, job.original)
+        try:
+            yield (
+                lambda: task.timed_call(model, candidate, inputs),
+                (lambda: task.timed_call(model, original, inputs)) if original else None,
+            )
+        finally:
+            candidate.close()
+            if original:
+                original.close()
 
     def _runner(self, name: str, artifact: Path) -> Runner:
         workspace = self._job.workspace

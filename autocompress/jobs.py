@@ -17,8 +17,10 @@ from autocompress.stakes import Stakes
 ORIGINAL_FORMAT = "pytorch"
 """The format in which the original is kept as it is; a recipe without steps in this format changes nothing."""
 
-Figure = Literal["ram", "latency", "quality"]
-ALL_FIGURES: frozenset[Figure] = frozenset({"ram", "latency", "quality"})
+Figure = Literal["ram", "latency", "quality", "energy"]
+TRIAL_FIGURES: frozenset[Figure] = frozenset({"ram", "latency", "quality"})
+"""What is measured of every trial; energy takes seconds of steady running, and the original beside it."""
+ALL_FIGURES: frozenset[Figure] = TRIAL_FIGURES | {"energy"}
 
 
 class Workspace(Frozen):
@@ -90,7 +92,7 @@ class MeasureJob(Frozen):
     """Which of the folder's files are deployed and count; all when empty."""
     original: Path | None
     part: Literal["search", "holdout"] = "search"
-    figures: frozenset[Figure] = ALL_FIGURES
+    figures: frozenset[Figure] = TRIAL_FIGURES
     precise: bool = False
     """Time by the full protocol rather than by the short look."""
     outcomes: Path | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autocompress.frozen import Frozen
-from autocompress.records import Certificate, Measurement
+from autocompress.records import Certificate, Energy, Measurement
 
 
 class Finalist(Frozen):
@@ -31,3 +31,15 @@ class Outcome(Frozen):
     def certificate(self) -> Certificate | None:
         """The best trial's certificate; None without a limit on quality, or when it was not judged."""
         return next((finalist.certificate for finalist in self.finalists if finalist.number == self.best), None)
+
+    @property
+    def energies(self) -> dict[int, Energy]:
+        """What one call of each finalist takes, where that is known; by number, the best first."""
+        ordered = sorted(self.finalists, key=lambda finalist: finalist.number != self.best)
+        return {each.number: each.holdout.energy for each in ordered if each.holdout and each.holdout.energy}
+
+    @property
+    def why_no_energy(self) -> str | None:
+        """Why energy is not known; None where it is."""
+        judged = [finalist.holdout for finalist in self.finalists if finalist.holdout]
+        return next((holdout.why_no_energy for holdout in judged if holdout.why_no_energy), None)

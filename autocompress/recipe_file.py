@@ -12,7 +12,16 @@ from autocompress.errors import RecipeError
 from autocompress.frozen import Frozen
 from autocompress.objectives import size_ratio, vram_bytes
 from autocompress.recipe import Recipe, Steps
-from autocompress.records import ArtifactFile, Certificate, Estimate, Measurement, Quality, TrialRecord
+from autocompress.records import (
+    ArtifactFile,
+    Certificate,
+    Energy,
+    EnergySource,
+    Estimate,
+    Measurement,
+    Quality,
+    TrialRecord,
+)
 from autocompress.spec import DataSpec, Device, ModelSpec
 from autocompress.strict import read_yaml, validate
 
@@ -127,6 +136,32 @@ class MeasuredQuality(Frozen):
         return cls(**kept | rounded | {"value": _rounded(quality.value)})
 
 
+class MeasuredEnergy(Frozen):
+    """Energy of one call, batch size 1.
+
+    Attributes:
+        joules_per_sample: of the whole processor or device while it runs the model steadily
+        ratio: over the original's, taken in turns
+        source: what told the joules
+        measured: false for an estimate
+    """
+
+    joules_per_sample: float
+    ratio: Estimate
+    source: EnergySource
+    measured: bool
+
+    @classmethod
+    def of(cls, energy: Energy) -> MeasuredEnergy:
+        """What a recipe keeps of a measured energy."""
+        return cls(
+            joules_per_sample=_rounded(energy.joules_per_sample.value),
+            ratio=_rounded_estimate(energy.ratio),
+            source=energy.source,
+            measured=energy.measured,
+        )
+
+
 class MeasuredOn(Frozen):
     """Where and when it was measured.
 
@@ -150,6 +185,7 @@ class Measured(Frozen):
         latency: time of one call, batch size 1
         ram_bytes: peak memory of a process that only runs it
         vram_bytes: peak memory on the device
+        energy: joules of one call
         certified: whether the holdout proves that the quality limit is kept
     """
 
@@ -159,6 +195,7 @@ class Measured(Frozen):
     quality: MeasuredQuality | None = None
     ram_bytes: int | None = None
     vram_bytes: int | None = None
+    energy: MeasuredEnergy | None = None
     certified: bool | None = None
     certificate: str | None = None
     measured_on: MeasuredOn | None = None
@@ -289,6 +326,7 @@ def _measured(record: TrialRecord, original: TrialRecord, date: str, certificate
         quality=figures.quality and MeasuredQuality.of(figures.quality),
         ram_bytes=figures.ram.peak_bytes if figures.ram else None,
         vram_bytes=vram_bytes(figures),
+        energy=figures.energy and MeasuredEnergy.of(figures.energy),
         certified=certificate.certified if certificate else None,
         certificate=certificate.sentence if certificate else None,
         measured_on=environment

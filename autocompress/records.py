@@ -184,11 +184,28 @@ class Vram(Frozen):
     device_delta_bytes: int | None
 
 
+EnergySource = Literal["NVML counter", "RAPL", "codecarbon estimate"]
+
+
+class Energy(Frozen):
+    """Joules that one call takes, batch size 1, by steady running in turns with the original.
+
+    They are those of the whole device or processor meanwhile, idling included. ``ratio`` is the candidate's over the
+    original's. ``measured``: a counter in the hardware told them; otherwise they are an estimate.
+    """
+
+    joules_per_sample: Estimate
+    original_joules_per_sample: Estimate
+    ratio: Estimate
+    source: EnergySource
+    measured: bool
+
+
 class Measurement(Frozen):
     """All that was measured of one artifact.
 
     ``cut_short`` says why measuring ended early, where a trial surely could not be of any use any more; its quality
-    was then judged on some of the samples.
+    was then judged on some of the samples. ``why_no_energy`` says why that is not known, where it was asked for.
     """
 
     size_bytes: int | None = None
@@ -197,6 +214,8 @@ class Measurement(Frozen):
     ram: Memory | None = None
     vram: Vram | None = None
     cut_short: str | None = None
+    energy: Energy | None = None
+    why_no_energy: str | None = None
 
 
 class Environment(Frozen):

@@ -31,7 +31,7 @@ class Finding:
 
 def check_machine() -> list[Finding]:
     """Everything that may keep a search from working here."""
-    return [_machine(), _device(), *_packages(), *_conflicts(), *_formats(), *_disks()]
+    return [_machine(), _device(), *_packages(), *_conflicts(), *_formats(), _energy(), *_disks()]
 
 
 def _machine() -> Finding:
@@ -54,6 +54,17 @@ def _device() -> Finding:
     if here.driver:
         return Finding("GPU", "ok", f"{here.gpu}, driver {here.driver}")
     return Finding("GPU", "note", "none found: searches run with --device cpu, VRAM is not measured")
+
+
+def _energy() -> Finding:
+    from autocompress.measure.energy_meters import NoEnergyMeter, energy_meter
+    from autocompress.measure.nvml import why_no_device
+
+    try:
+        with energy_meter("cpu" if why_no_device() else "cuda") as meter:
+            return Finding("energy", "ok", f"by {meter.source}")
+    except NoEnergyMeter as problem:
+        return Finding("energy", "note", f"is not measured: {problem}")
 
 
 def _installed(package: str) -> str | None:

@@ -19,6 +19,7 @@ from autocompress.report.numbers import ratio
 from autocompress.report.results import Results
 from autocompress.report.table import json_rows, rich_table
 from autocompress.report.words import (
+    energy_in_words,
     failure_in_words,
     infeasible_in_words,
     trial_in_words,
@@ -43,6 +44,7 @@ def results_of(view: RunView) -> Results:
         best=best_number(view),
         certificate=view.outcome.certificate if view.outcome else None,
         metric_is_rate=prepared.metric_is_rate if prepared else True,
+        energies=view.outcome.energies if view.outcome else {},
     )
 
 
@@ -55,14 +57,14 @@ def best_number(view: RunView) -> int | None:
 
 
 def recipe_of(view: RunView, record: TrialRecord) -> RecipeFile:
-    """A trial's recipe with what was measured of it; the best one's carries its certificate and its precise timing."""
+    """A trial's recipe with what was measured of it; a finalist's carries what it was judged by last."""
     prepared = view.study.prepared
     assert prepared is not None  # a trial was measured, so model and data were read
     judged = _finalist(view, record.number)
     precise = _precise_latency(view, record.number)
-    if precise is not None and record.measurement is not None:
-        measurement = record.measurement.model_copy(update={"latency": precise})
-        record = record.model_copy(update={"measurement": measurement})
+    if judged is not None and judged.holdout is not None and record.measurement is not None:
+        better = {"latency": precise or record.measurement.latency, "energy": judged.holdout.energy}
+        record = record.model_copy(update={"measurement": record.measurement.model_copy(update=better)})
     modified = datetime.fromtimestamp(view.folder.spec.stat().st_mtime, tz=UTC)
     return RecipeFile.of_trial(
         record,
@@ -161,6 +163,8 @@ def show_best(view: RunView, *, as_json: bool) -> int:
         if precise:
             told, low, high = (ratio(getattr(precise.speedup, name)) for name in ("value", "low", "high"))
             console.print_text(f"Timed again at length: {told} [{low}, {high}] as fast as the original.")
+        if best.number in results.energies:
+            console.print_text(f"Energy: {energy_in_words(results.energies[best.number])}.")
         if results.certificate:
             console.print_text(results.certificate.sentence)
         elif view.outcome is None:
@@ -176,6 +180,7 @@ def _best_plain(view: RunView, best: TrialRecord | None) -> dict[str, Any]:
         return {"trial": None, "run": view.folder.name, "why": list(infeasible_in_words(results))}
     quality = best.measurement and best.measurement.quality
     certificate, precise = results.certificate, _precise_latency(view, best.number)
+    energy = results.energies.get(best.number)
     return {
         "trial": best.number,
         "run": view.folder.name,
@@ -187,6 +192,7 @@ def _best_plain(view: RunView, best: TrialRecord | None) -> dict[str, Any]:
         "quality": quality.value if quality else None,
         "quality_drop": quality.drop.value if quality else None,
         "quality_drop_interval": [quality.drop.low, quality.drop.high] if quality else None,
+        "energy": energy.model_dump() if energy else None,
         "certified": certificate.certified if certificate else None,
         "certificate": certificate.sentence if certificate else None,
         "recipe": str(view.folder.recipe) if view.folder.recipe.exists() else None,
@@ -214,6 +220,8 @@ def show_trial(view: RunView, record: TrialRecord, *, as_json: bool) -> None:
         return
     results = results_of(view)
     console.print_text(trial_in_words(record, results))
+    if record.number in results.energies:
+        console.print_text(f"Energy: {energy_in_words(results.energies[record.number])}.")
     for broken in violations_in_words(record, results):
         console.print_text(f"✗ {broken}")
     for note in record.notes:

@@ -23,6 +23,14 @@ class NvmlDevice:
         return int(self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used)
 
     @property
+    def energy_joules(self) -> float | None:
+        """What the whole device took since its driver was loaded; None where it doesn't count."""
+        try:
+            return int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000
+        except self._nvml.NVMLError:
+            return None
+
+    @property
     def name(self) -> str:
         """The device's name."""
         return _text(self._nvml.nvmlDeviceGetName(self._handle))

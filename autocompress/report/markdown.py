@@ -9,6 +9,7 @@ from autocompress.report.front_plot import front_plot
 from autocompress.report.results import Results
 from autocompress.report.table import markdown_table
 from autocompress.report.words import (
+    energy_in_words,
     failure_in_words,
     infeasible_in_words,
     limits_in_words,
@@ -74,6 +75,8 @@ def _best(results: Results) -> str:
     if best is None:
         return "\n".join(f"- {_safe(sentence)}" for sentence in infeasible_in_words(results))
     told = f"**{_safe(trial_in_words(best, results))}.**"
+    if best.number in results.energies:
+        told += f"\n\nEnergy: {_safe(energy_in_words(results.energies[best.number]))}."
     if results.certificate:
         return f"{told}\n\n{_safe(results.certificate.sentence)}"
     return f"{told}\n\nJudged by the samples that also steered the search: observed only, not certified."

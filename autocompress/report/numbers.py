@@ -29,6 +29,11 @@ def milliseconds(value_ms: float | None) -> str:
     return NOT_MEASURED if value_ms is None else significant(value_ms)
 
 
+def joules(value: float | None) -> str:
+    """Joules, without the unit."""
+    return NOT_MEASURED if value is None else significant(value)
+
+
 def signed(value: float, *, points: bool) -> str:
     """A difference of the metric with its sign: percentage points to a tenth, or three significant figures."""
     if not points:

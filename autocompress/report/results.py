@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from autocompress.records import Certificate, Status, TrialRecord
+from autocompress.records import Certificate, Energy, Status, TrialRecord
 from autocompress.spec import Constraints
 
 
@@ -20,6 +20,7 @@ class Results:
         baseline: trial 0, the original as it is.
         best: number of the best feasible trial, if there is one.
         certificate: what the holdout said of the best trial, if it was asked.
+        energies: what a call of each finalist takes, where that is known; by number, the best first.
         metric_is_rate: whether the metric lies on a 0-to-1 scale, so that its differences are percentage points.
     """
 
@@ -30,6 +31,7 @@ class Results:
     best: int | None = None
     certificate: Certificate | None = None
     metric_is_rate: bool = True
+    energies: Mapping[int, Energy] = field(default_factory=dict)
 
     @property
     def best_record(self) -> TrialRecord | None:

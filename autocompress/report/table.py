@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from autocompress import objectives
 from autocompress.frozen import Frozen
-from autocompress.records import Estimate, Status, TrialRecord
-from autocompress.report.numbers import NOT_MEASURED, megabytes, metric, milliseconds, ratio, signed
+from autocompress.records import EnergySource, Estimate, Status, TrialRecord
+from autocompress.report.numbers import NOT_MEASURED, joules, megabytes, metric, milliseconds, ratio, signed
 from autocompress.report.results import Results
-from autocompress.report.words import method_in_words
+from autocompress.report.words import energy_source_in_words, method_in_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,6 +75,9 @@ class ResultRow(Frozen):
     contended: bool | None
     ram_bytes: int | None
     vram_bytes: int | None
+    joules_per_sample: float | None
+    energy_ratio: Estimate | None
+    energy_source: EnergySource | None
     metric: str | None
     quality: float | None
     quality_drop: Estimate | None
@@ -111,6 +114,7 @@ def _row(record: TrialRecord, results: Results) -> ResultRow:
     figures = record.measurement
     latency = figures.latency if figures else None
     quality = figures.quality if figures else None
+    energy, joules_per_sample = results.energies.get(record.number), _joules_per_sample(record, results)
     on_device = latency is not None and latency.clock == "device_events"
     return ResultRow(
         trial=record.number,
@@ -127,6 +131,9 @@ def _row(record: TrialRecord, results: Results) -> ResultRow:
         contended=latency.contended if latency else None,
         ram_bytes=figures.ram.peak_bytes if figures and figures.ram else None,
         vram_bytes=objectives.vram_bytes(figures) if figures else None,
+        joules_per_sample=joules_per_sample,
+        energy_ratio=energy.ratio if energy else None,
+        energy_source=next(iter(results.energies.values())).source if joules_per_sample is not None else None,
         metric=quality.metric if quality else None,
         quality=quality.value if quality else None,
         quality_drop=quality.drop if quality else None,
@@ -136,6 +143,15 @@ def _row(record: TrialRecord, results: Results) -> ResultRow:
         violations=record.violations,
         message=record.error.message if record.error else None,
     )
+
+
+def _joules_per_sample(record: TrialRecord, results: Results) -> float | None:
+    """A finalist's own; the original's as it was beside the first of them."""
+    if record.number in results.energies:
+        return results.energies[record.number].joules_per_sample.value
+    if record.number != results.baseline.number or not results.energies:
+        return None
+    return next(iter(results.energies.values())).original_joules_per_sample.value
 
 
 @dataclass(frozen=True)
@@ -149,7 +165,7 @@ class Column:
 
 
 def columns(results: Results, rows: Sequence[ResultRow]) -> tuple[Column, ...]:
-    """The columns that these rows need: a latency column for each device that anything was timed on."""
+    """The columns that these rows need: one for each device that anything was timed on, energy where it is known."""
     is_rate = results.metric_is_rate
     name = next((row.metric for row in rows if row.metric), "quality")
     devices = sorted({row.device for row in rows if row.device}) or ["cpu"]
@@ -165,6 +181,7 @@ def columns(results: Results, rows: Sequence[ResultRow]) -> tuple[Column, ...]:
         Column("speed", lambda row: ratio(row.speedup.value if row.speedup else None)),
         Column("RAM MB", lambda row: megabytes(row.ram_bytes), sheds=2),
         Column("VRAM MB", lambda row: megabytes(row.vram_bytes), sheds=1),
+        *(ENERGY_COLUMNS if any(row.joules_per_sample is not None for row in rows) else ()),
         Column(name, lambda row: metric(row.quality, is_rate=is_rate), sheds=6),
         Column(
             f"drop{unit}",
@@ -177,6 +194,12 @@ def _drop(row: ResultRow, *, is_rate: bool) -> str:
     if row.quality_drop is None:
         return NOT_MEASURED
     return signed(row.quality_drop.value, points=is_rate) + (CUT_SHORT if row.cut_short else "")
+
+
+ENERGY_COLUMNS = (
+    Column("J", lambda row: joules(row.joules_per_sample), sheds=4),
+    Column("energy", lambda row: ratio(row.energy_ratio.value if row.energy_ratio else None), sheds=4),
+)
 
 
 def _latency_column(device: str) -> Column:
@@ -198,6 +221,8 @@ def legend(rows: Sequence[ResultRow]) -> str:
         parts.append("~ timed on a busy machine")
     if any(row.cut_short for row in rows):
         parts.append(f"{CUT_SHORT} given up after some of the samples")
+    sources = sorted({row.energy_source for row in rows if row.energy_source})
+    parts += [f"J of one sample: {energy_source_in_words(source)}" for source in sources]
     return " · ".join([*parts, f"{NOT_MEASURED} not measured"])
 
 
@@ -236,7 +261,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Intervals as columns of their own, violations as one text."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
-        if name in ("speedup", "quality_drop"):
+        if name in ("speedup", "energy_ratio", "quality_drop"):
             parts = value or {}
             flat |= {name: parts.get("value"), f"{name}_low": parts.get("low"), f"{name}_high": parts.get("high")}
         elif name == "violations":

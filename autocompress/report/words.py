@@ -9,8 +9,8 @@ from typing import Any
 from autocompress import objectives
 from autocompress.recipe import Phase, Step
 from autocompress.recipe_words import recipe_in_words, step_in_words
-from autocompress.records import Measurement, Quality, Status, TrialRecord
-from autocompress.report.numbers import interval, megabytes, milliseconds, ratio
+from autocompress.records import Energy, EnergySource, Measurement, Quality, Status, TrialRecord
+from autocompress.report.numbers import interval, joules, megabytes, milliseconds, ratio
 from autocompress.report.results import Results
 from autocompress.rounding import percent, significant
 from autocompress.spec import Limit, QualityLimit
@@ -58,6 +58,22 @@ def quality_change(quality: Quality, results: Results) -> str:
     if quality.higher_is_better:
         change = drop.model_copy(update={"value": -drop.value, "low": -drop.high, "high": -drop.low})
     return f"{quality.metric} {interval(change, points=results.metric_is_rate)}"
+
+
+def energy_in_words(energy: Energy) -> str:
+    """``0.0123 J a sample, 0.31× [0.3, 0.32] the original's (measured by RAPL)``."""
+    told, low, high = (ratio(getattr(energy.ratio, name)) for name in ("value", "low", "high"))
+    source = energy_source_in_words(energy.source)
+    return f"{joules(energy.joules_per_sample.value)} J a sample, {told} [{low}, {high}] the original's ({source})"
+
+
+def energy_source_in_words(source: EnergySource) -> str:
+    """Where joules come from, and whether anything measured them."""
+    return {
+        "NVML counter": "measured by the device's counter",
+        "RAPL": "measured by RAPL",
+        "codecarbon estimate": "estimated by codecarbon",
+    }[source]
 
 
 def violations_in_words(record: TrialRecord, results: Results) -> tuple[str, ...]:

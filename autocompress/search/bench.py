@@ -10,8 +10,8 @@ from types import TracebackType
 
 from autocompress.errors import AutocompressError, DataError, EnvironmentProblem, ModelError, RecipeError
 from autocompress.jobs import (
-    ALL_FIGURES,
     ORIGINAL_FORMAT,
+    TRIAL_FIGURES,
     Answer,
     BuildJob,
     Built,
@@ -95,7 +95,7 @@ class Bench:
         format_name: str,
         artifact: Path,
         files: tuple[str, ...] = (),
-        figures: frozenset[Figure] = ALL_FIGURES,
+        figures: frozenset[Figure] = TRIAL_FIGURES,
         *,
         precise: bool = True,
     ) -> Measurement:
@@ -108,7 +108,7 @@ class Bench:
         """The original's own artifact, and its figures; made when first asked."""
         folder = Path(self._folder.name) / "original"
         self.build(Recipe(format=ORIGINAL_FORMAT, seed=self._seed), folder)
-        return folder, self._measure(ORIGINAL_FORMAT, folder, None, (), ALL_FIGURES, precise=False)
+        return folder, self._measure(ORIGINAL_FORMAT, folder, None, (), TRIAL_FIGURES, precise=False)
 
     def _measure(
         self,

@@ -1,11 +1,10 @@
-"""The last judgement: the finalists on the holdout part, which nothing was chosen by, timed by the full protocol."""
+"""The last judgement: the finalists on the holdout part, which nothing was chosen by, and by precise figures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
-from autocompress.jobs import Answer, Failed, Measured, MeasureJob, Prepared, Workspace
+from autocompress.jobs import Answer, Failed, Figure, Measured, MeasureJob, Prepared, Workspace
 from autocompress.measure.certify import certify
 from autocompress.measure.outcomes import Outcomes
 from autocompress.outcome import Finalist
@@ -74,7 +73,7 @@ class Finals:
         return finalist.model_copy(update={"holdout": holdout})
 
     def _judge_one(self, record: TrialRecord, n_finalists: int) -> Finalist:
-        answer = self._measure(record, {"quality"})
+        answer = self._measure(record, {"quality", "energy"})
         if isinstance(answer, Failed):
             return Finalist(number=record.number, holdout=None, certificate=None, problem=answer.error.message)
         assert isinstance(answer, Measured)
@@ -89,7 +88,7 @@ class Finals:
             )
         return Finalist(number=record.number, holdout=answer.measurement, certificate=certificate)
 
-    def _measure(self, record: TrialRecord, figures: set[Literal["ram", "latency", "quality"]]) -> Answer:
+    def _measure(self, record: TrialRecord, figures: set[Figure]) -> Answer:
         is_original = record.number == self._original.number
         job = MeasureJob(
             workspace=self._workspace,

@@ -416,6 +416,8 @@ class Search:
         best = certified[0] if certified else (order[0].number if order else None)
         outcome = Outcome(reason=reason, best=best, front=front, finalists=finalists)
         self.study.outcome = outcome
+        if outcome.why_no_energy:
+            self._emit(Note, text=f"energy is not measured: {outcome.why_no_energy}")
         return outcome
 
     def _judge(self, job: MeasureJob, number: int, prepared: Prepared) -> Answer:

@@ -76,4 +76,5 @@ def run_finished(outcome: Outcome, reason: str) -> dict[str, Any]:
         "certified": certificate.certified if certificate else None,
         "certificate": certificate.sentence if certificate else None,
         "finalists": tuple(finalist.number for finalist in outcome.finalists),
+        "energies": outcome.energies,
     }

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autocompress.errors import RecipeError
-from autocompress.jobs import Progress
-from autocompress.recipe_file import Measured, RecipeFile
+from autocompress.jobs import ALL_FIGURES, Progress
+from autocompress.recipe_file import Measured, MeasuredEnergy, RecipeFile
 from autocompress.records import Estimate, Measurement, describe_files
 from autocompress.search.apply import bench_for
 from autocompress.spec import DataSpec, Device, ModelSpec
@@ -60,7 +60,7 @@ def verify(
             folder = Path(temporary) / "artifact"
             bench.build(document.recipe, folder)
         files = _files(document, folder, built=artifact is None)
-        figures = bench.measure(document.export.format, folder, files)
+        figures = bench.measure(document.export.format, folder, files, ALL_FIGURES)
         return [_digest_check(document, folder, files), *_figure_checks(recorded, figures)]
 
 
@@ -101,7 +101,20 @@ def _figure_checks(recorded: Measured, figures: Measurement) -> list[Check]:
         peak = figures.ram.peak_bytes
         close = abs(peak / recorded.ram_bytes - 1) <= RAM_TOLERANCE
         checks.append(Check("ram", f"{recorded.ram_bytes / 1e6:.1f} MB", f"{peak / 1e6:.1f} MB", close))
+    if recorded.energy is not None or figures.energy is not None:
+        checks.append(_energy_check(recorded.energy, figures))
     return checks
+
+
+def _energy_check(recorded: MeasuredEnergy | None, figures: Measurement) -> Check:
+    """What two sources say of energy is not compared."""
+    now = figures.energy
+    before = f"{_told(recorded.ratio)} ({recorded.source})" if recorded else "not recorded"
+    if now is None:
+        return Check("energy", before, f"not measured: {figures.why_no_energy}", None)
+    same = recorded is not None and recorded.source == now.source
+    holds = _overlap(recorded.ratio, now.ratio, tolerance=SPEEDUP_TOLERANCE) if recorded and same else None
+    return Check("energy", before, f"{_told(now.ratio)} ({now.source})", holds)
 
 
 def _overlap(one: Estimate, other: Estimate, tolerance: float = 0.0) -> bool:

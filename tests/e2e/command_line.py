@@ -60,6 +60,7 @@ class CommandLine:
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
             "COLUMNS": "160",
+            "AUTOCOMPRESS_POWERCAP": str(folder / "no-powercap"),  # energy takes time, and not every machine tells it
             "TROUBLE": str(self.trouble),
             TOKEN: self.token,
         }

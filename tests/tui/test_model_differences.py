@@ -114,7 +114,7 @@ def test_headroom_says_how_much_of_a_limit_is_left_and_where_the_interval_leaves
 
 
 def test_what_was_not_measured_is_a_dash_and_what_was_has_its_interval() -> None:
-    empty = figure_rows(trial(1), Metric("accuracy", True, True))
+    empty = figure_rows(trial(1), Metric("accuracy", True, True), with_energy=True)
     assert {row.text for row in empty} == {"–"}
     assert not any(row.is_measured for row in empty)
     rows = {
@@ -122,7 +122,9 @@ def test_what_was_not_measured_is_a_dash_and_what_was_has_its_interval() -> None
         for row in figure_rows(
             trial(1, speedup=Interval(2.5, 1.9, 2.6), contended=True, drop=Interval(0.02, -0.01, 0.025)),
             Metric("accuracy", True, True),
+            with_energy=False,
         )
     }
+    assert "energy J" not in rows
     assert (rows["speed vs original"].text, rows["speed vs original"].interval) == ("~2.50×", "[1.90, 2.60]")
     assert (rows["accuracy change"].text, rows["accuracy change"].interval) == ("−2.0 pp", "[−2.5, +1.0]")

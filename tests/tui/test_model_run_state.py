@@ -31,6 +31,7 @@ from autocompress.objectives import judged, pareto_front, ranking
 from autocompress.recipe import Recipe, steps_from_plain
 from autocompress.recipe_words import step_in_words, step_label
 from autocompress.records import (
+    Energy,
     Estimate,
     Latency,
     Measurement,
@@ -45,6 +46,7 @@ from autocompress.spec import Constraints
 from autocompress.tui.attachment import Attachment
 from autocompress.tui.model.judging import Candidates
 from autocompress.tui.model.run_state import FINISHED, PAUSED, RUNNING, STARTING, Line, RunState
+from autocompress.tui.model.trial import EnergyFigure, Interval
 
 
 @pytest.fixture(scope="module")
@@ -391,3 +393,26 @@ def test_a_trial_that_the_end_of_a_search_cut_off_is_not_counted_beside_its_repe
     before, after = folded(stream), folded([*stream, json.dumps(finished).encode() + b"\n"])
     assert after.n_ended == before.n_ended + 1
     assert after.n_tried == before.n_tried
+
+
+def test_energy_of_the_finalists_is_known_once_the_search_has_ended_and_the_originals_with_it() -> None:
+    def sure(value: float) -> Estimate:
+        return Estimate(value=value, low=value, high=value)
+
+    told = Energy(
+        joules_per_sample=sure(0.1),
+        original_joules_per_sample=sure(0.4),
+        ratio=Estimate(value=0.25, low=0.2, high=0.3),
+        source="RAPL",
+        measured=True,
+    )
+    lines = lines_of(
+        started(constraints()),
+        *(ended(record(number, 0.5, 2.0, 0.0)) for number in range(3)),
+        RunFinished(seq=9, time=200.0, reason="enough", best=1, finalists=(1,), energies={1: told}),
+    )
+    assert all(trial.energy is None for trial in folded(lines[:-1]).trials.values())
+    trials = folded(lines).trials
+    assert trials[1].energy == EnergyFigure(0.1, Interval(0.25, 0.2, 0.3), "RAPL")
+    assert trials[0].energy == EnergyFigure(0.4, None, "RAPL")
+    assert trials[2].energy is None

@@ -3,12 +3,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 from run_example import CONSTRAINTS, ORIGINAL_BYTES, example_records, example_results, measurement, trial
 
-from autocompress.records import Status, TrialError, TrialRecord
+from autocompress.records import Energy, Estimate, Status, TrialError, TrialRecord
 from autocompress.report.results import Results
 from autocompress.report.table import Standing, csv_table, json_rows, legend, markdown_table, result_rows, rich_table
 
@@ -105,3 +106,33 @@ def test_an_empty_run_has_an_empty_table() -> None:
     results = Results(nothing, frozenset(), CONSTRAINTS, example_records()[0])
     assert csv_table(results) == "trial\n"
     assert printed(results, 80)
+
+
+def energy(joules: float, ratio: float, *, measured: bool) -> Energy:
+    def sure(value: float) -> Estimate:
+        return Estimate(value=value, low=value, high=value)
+
+    source = "RAPL" if measured else "codecarbon estimate"
+    its, own, over = sure(joules / ratio), sure(joules), sure(ratio)
+    return Energy(joules_per_sample=own, original_joules_per_sample=its, ratio=over, source=source, measured=measured)
+
+
+@pytest.mark.parametrize(
+    ("measured", "told"), [(True, "J of one sample: measured by RAPL"), (False, "estimated by codecarbon")]
+)
+def test_energy_has_columns_where_it_is_known_and_says_whether_it_was_measured(measured: bool, told: str) -> None:
+    finals = {2: energy(0.12, 0.3, measured=measured), 3: energy(0.15, 0.35, measured=measured)}
+    table = markdown_table(replace(RESULTS, energies=finals))
+    cells = {line.split(" | ")[1].strip("*←"): line.replace("*", "") for line in table.splitlines() if " | " in line}
+    assert "| J | energy |" in table
+    assert "| 0.400 | – |" in cells["0"]  # as it was beside the first finalist
+    assert "| 0.120 | 0.300× |" in cells["2"]
+    assert "| 0.150 | 0.350× |" in cells["3"]
+    assert "| – | – |" in cells["4"]
+    assert told in table
+
+
+def test_energy_has_no_columns_where_nothing_tells_it() -> None:
+    table = markdown_table(RESULTS)
+    assert " J " not in table
+    assert "energy" not in table

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autocompress.report.numbers import NOT_MEASURED, megabytes, metric, milliseconds, ratio, signed
+from autocompress.report.numbers import NOT_MEASURED, joules, megabytes, metric, milliseconds, ratio, signed
 from autocompress.rounding import MINUS, significant
 from autocompress.tui.model.run_state import Metric
 from autocompress.tui.model.ties import exact
-from autocompress.tui.model.trial import Interval, Trial
+from autocompress.tui.model.trial import EnergyFigure, Interval, Trial
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class FigureRow:
         return self.text != NOT_MEASURED
 
 
-def figure_rows(trial: Trial, quality: Metric | None) -> list[FigureRow]:
-    """All figures, the same rows for every trial."""
+def figure_rows(trial: Trial, quality: Metric | None, *, with_energy: bool) -> list[FigureRow]:
+    """All figures, the same rows for every trial; those of energy where it is known of any that is shown."""
     points = quality.is_rate if quality else False
     name = quality.name if quality else "quality"
     unit = " pp" if points else ""
@@ -79,6 +79,20 @@ def figure_rows(trial: Trial, quality: Metric | None) -> list[FigureRow]:
         ),
         FigureRow("RAM MB", megabytes(trial.ram_bytes), "", "ram"),
         FigureRow("VRAM MB", megabytes(trial.vram_bytes), "", "vram"),
+        *(_energy_rows(trial.energy) if with_energy else ()),
+    ]
+
+
+def _energy_rows(energy: EnergyFigure | None) -> list[FigureRow]:
+    against = energy.ratio if energy else None
+    return [
+        FigureRow("energy J", joules(energy.joules_per_sample if energy else None)),
+        FigureRow(
+            "energy vs original",
+            ratio(against.value if against else None),
+            _brackets(against, significant),
+            ranked_by=against,
+        ),
     ]
 
 

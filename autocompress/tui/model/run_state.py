@@ -13,7 +13,7 @@ from typing import Any
 from autocompress.limits import Bound, parse_bound
 from autocompress.tui.model.front import Front, point_of
 from autocompress.tui.model.judging import measured_violations, preference_key
-from autocompress.tui.model.trial import Place, Trial
+from autocompress.tui.model.trial import EnergyFigure, Interval, Place, Trial
 
 Line = tuple[bytes, Place | None]
 """A whole line of the log and where it lies."""
@@ -286,6 +286,18 @@ class RunState:
         self.activity = FINISHED
         self.all_running.clear()
         self.best = event.get("best")
+        self._take_energies(event.get("energies") or {})
+
+    def _take_energies(self, energies: Mapping[str, Any]) -> None:
+        """Of the finalists; the original's is what it was beside the first."""
+        for number, told in energies.items():
+            ratio, source = Interval.read(told["ratio"]), str(told["source"])
+            own, its = (told[name]["value"] for name in ("joules_per_sample", "original_joules_per_sample"))
+            if (trial := self.trials.get(int(number))) is not None:
+                trial.energy = EnergyFigure(float(own), ratio, source)
+            if self.original is not None and self.original.energy is None:
+                self.original.energy = EnergyFigure(float(its), None, source)
+        self.trials_revision += 1
 
     def _heartbeat(self, event: Mapping[str, Any], _: Place | None) -> None:
         pass

@@ -24,6 +24,14 @@ class Interval(NamedTuple):
         return self.low <= other.high and other.low <= self.high
 
 
+class EnergyFigure(NamedTuple):
+    """Joules that a call takes, and over the original's; ``source`` tells them."""
+
+    joules_per_sample: float
+    ratio: Interval | None
+    source: str
+
+
 class Place(NamedTuple):
     """Where a line lies in the log, so that what is rarely looked at need not be kept in memory."""
 
@@ -41,6 +49,7 @@ class Trial:
         size_ratio: of the original's size; filled in once the original is known.
         speedup: how many times as fast as the original, timed in turns.
         drop, relative_drop: what the metric lost, positive when worse; in its own unit, and over the original's value.
+        energy: known of the finalists and the original at most, once the search has ended.
         violations: by how much each limit is exceeded, as a share of it; 0 or less where it is kept.
         place: of the whole record in the log.
     """
@@ -62,6 +71,7 @@ class Trial:
     relative_drop: Interval | None = None
     ram_bytes: float | None = None
     vram_bytes: float | None = None
+    energy: EnergyFigure | None = None
     wall_seconds: float | None = None
     ended: float = 0.0
     error: str | None = None

@@ -110,7 +110,8 @@ class CompareScreen(RunScreen, ModalScreen[None]):
         for name, values in knob_rows(trials, recipes):
             lines += self._knob_line(name, values, width)
         lines.append(Content(""))
-        rows = [figure_rows(trial, state.metric) for trial in trials]
+        with_energy = any(trial.energy for trial in trials)
+        rows = [figure_rows(trial, state.metric, with_energy=with_energy) for trial in trials]
         for column in zip(*rows, strict=True):
             lines += self._figure_line(trials, column, width, sign)
         spent = [seconds_text(t.wall_seconds) if t.wall_seconds is not None else glyphs.not_measured for t in trials]

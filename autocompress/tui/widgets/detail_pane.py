@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from autocompress.report.numbers import megabytes, milliseconds, signed
+from autocompress.report.numbers import joules, megabytes, milliseconds, signed
 from autocompress.rounding import significant
 from autocompress.tui.model.differences import difference_in_words, nearest_on_front
 from autocompress.tui.model.figure_rows import gained
@@ -19,7 +19,7 @@ from autocompress.tui.model.headroom import LIMIT_WORDS, Headroom, headrooms
 from autocompress.tui.model.importance import Importance
 from autocompress.tui.model.run_state import RunState
 from autocompress.tui.model.ties import ties_in_words
-from autocompress.tui.model.trial import Interval, Trial
+from autocompress.tui.model.trial import EnergyFigure, Interval, Trial
 from autocompress.tui.theme import Glyphs
 from autocompress.tui.widgets.run_header import quality_text, times
 from autocompress.tui.widgets.trial_text import ORIGIN_WORDS, verdict_of
@@ -177,10 +177,11 @@ def _against(state: RunState, trial: Trial, glyphs: Glyphs) -> list[Content]:
             "",
             "vram",
         ),
+        _energy_row(trial.energy),
     ]
     lines = []
     for name, figure, factor, interval, limit in rows:
-        if name == "VRAM" and trial.vram_bytes is None:
+        if (name == "VRAM" and trial.vram_bytes is None) or (name == "energy" and trial.energy is None):
             continue
         figure = figure if not figure.startswith("–") else "–"
         broken = trial.violations.get(limit, 0) > 0
@@ -199,6 +200,18 @@ def _against(state: RunState, trial: Trial, glyphs: Glyphs) -> list[Content]:
         sentence = state.ending.sentence or "observed only: nothing was judged on the holdout"
         lines.append(Content.styled(glyphs.plain(sentence), "$front" if state.ending.certified else "$warning"))
     return lines
+
+
+def _energy_row(energy: EnergyFigure | None) -> tuple[str, str, str, str, str]:
+    against = energy.ratio if energy else None
+    factor = times(1 / against.value, "less", "more") if against and against.value > 0 else ""
+    return (
+        "energy",
+        f"{joules(energy.joules_per_sample if energy else None)} J",
+        factor,
+        energy.source if energy else "",
+        "",
+    )
 
 
 def _smaller(size_ratio: float | None) -> str:

@@ -70,8 +70,11 @@ def title(state: RunState, trial: Trial, glyphs: Glyphs) -> Content:
 
 def figures(state: RunState, trial: Trial, record: Mapping[str, Any], glyphs: Glyphs) -> Content:
     """The table of what was measured, and what to make of it."""
-    lines = [_figure_line(row, is_broken(row, trial, state), glyphs) for row in figure_rows(trial, state.metric)]
+    rows = figure_rows(trial, state.metric, with_energy=trial.energy is not None)
+    lines = [_figure_line(row, is_broken(row, trial, state), glyphs) for row in rows]
     lines += [_plain_line(name, text, glyphs) for name, text in _circumstances(record)]
+    if trial.energy is not None:
+        lines.append(_plain_line("energy by", trial.energy.source, glyphs))
     if trial.contended:
         lines.append(
             Content.styled(
@@ -123,8 +126,6 @@ def _circumstances(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield "judged", f"on {quality['n_samples']} samples ({quality.get('part', 'search')} part){then}"
     for name, value in (quality.get("others") or {}).items():
         yield name.replace("_", " "), f"{value:.4g}"
-    if measured.get("energy"):
-        yield "energy", str(measured["energy"])
     if (record.get("artifact") or {}).get("kernel"):
         yield "computed as", record["artifact"]["kernel"]
 
