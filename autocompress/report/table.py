@@ -29,6 +29,7 @@ class Standing(StrEnum):
     VIOLATES = "violates"
     UNSUPPORTED = "unsupported"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     RUNNING = "running"
 
 
@@ -39,6 +40,7 @@ GLYPHS = {
     Standing.VIOLATES: "✗",
     Standing.UNSUPPORTED: "⊘",
     Standing.FAILED: "!",
+    Standing.CANCELLED: "○",
     Standing.RUNNING: "…",
 }
 LEGEND = {
@@ -48,6 +50,7 @@ LEGEND = {
     Standing.VIOLATES: "breaks a limit",
     Standing.UNSUPPORTED: "cannot be done",
     Standing.FAILED: "failed",
+    Standing.CANCELLED: "cancelled",
     Standing.RUNNING: "running",
 }
 
@@ -95,6 +98,8 @@ def standing(record: TrialRecord, results: Results) -> Standing:
             return Standing.RUNNING
         case Status.UNSUPPORTED:
             return Standing.UNSUPPORTED
+        case Status.CANCELLED:
+            return Standing.CANCELLED
         case Status.COMPLETE if record.number == results.baseline.number:
             return Standing.ORIGINAL
         case Status.COMPLETE if record.number in results.front:
@@ -283,6 +288,7 @@ STYLES = {
     Standing.VIOLATES: "yellow",
     Standing.UNSUPPORTED: "dim",
     Standing.FAILED: "red",
+    Standing.CANCELLED: "dim",
     Standing.RUNNING: "dim",
 }
 

@@ -33,6 +33,13 @@ def test_every_trial_has_a_row_that_says_how_it_stands() -> None:
     assert standings[9] is Standing.FAILED
 
 
+def test_a_trial_that_was_cancelled_did_not_fail() -> None:
+    cancelled = trial(12, [], "onnx", status=Status.CANCELLED)
+    row = result_rows(replace(RESULTS, records=(*RESULTS.records, cancelled)))[-1]
+    assert row.standing is Standing.CANCELLED
+    assert legend([row]) == "○ cancelled · – not measured"
+
+
 def test_what_was_not_measured_is_null_for_programs_and_a_dash_for_people() -> None:
     rows = json_rows(RESULTS)
     assert rows[10]["latency_ms"] is None
