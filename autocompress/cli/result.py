@@ -166,7 +166,7 @@ def show_best(view: RunView, *, as_json: bool) -> int:
         if best.number in results.energies:
             console.print_text(f"Energy: {energy_in_words(results.energies[best.number])}.")
         if results.certificate:
-            console.print_text(results.certificate.sentence)
+            console.print_text(f"On the holdout: {results.certificate.sentence}")
         elif view.outcome is None:
             console.print_text("The search has not ended; `autocompress resume` goes on with it.")
         if view.folder.recipe.exists():

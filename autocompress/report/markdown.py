@@ -78,7 +78,7 @@ def _best(results: Results) -> str:
     if best.number in results.energies:
         told += f"\n\nEnergy: {_safe(energy_in_words(results.energies[best.number]))}."
     if results.certificate:
-        return f"{told}\n\n{_safe(results.certificate.sentence)}"
+        return f"{told}\n\nOn the holdout: {_safe(results.certificate.sentence)}"
     return f"{told}\n\nJudged by the samples that also steered the search: observed only, not certified."
 
 

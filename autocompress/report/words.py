@@ -52,12 +52,12 @@ def trial_in_words(record: TrialRecord, results: Results) -> str:
 
 
 def quality_change(quality: Quality, results: Results) -> str:
-    """How the metric moved, with its interval: ``accuracy −0.3 pp [−0.9, +0.3]``."""
+    """How the metric moved, and on which part: ``accuracy −0.3 pp [−0.9, +0.3] on the search part``."""
     drop = quality.drop
     change = drop
     if quality.higher_is_better:
         change = drop.model_copy(update={"value": -drop.value, "low": -drop.high, "high": -drop.low})
-    return f"{quality.metric} {interval(change, points=results.metric_is_rate)}"
+    return f"{quality.metric} {interval(change, points=results.metric_is_rate)} on the {quality.part} part"
 
 
 def energy_in_words(energy: Energy) -> str:

@@ -24,7 +24,7 @@ RESULTS = example_results()
 def test_a_trial_is_told_in_one_line() -> None:
     assert trial_in_words(RESULTS.records[3], RESULTS) == (
         "trial 3: 30 % magnitude pruning, then int8 dynamic, as onnx: "
-        "0.254× the size, 5.49× as fast, accuracy −0.3 pp [−0.9, +0.3]"
+        "0.254× the size, 5.49× as fast, accuracy −0.3 pp [−0.9, +0.3] on the search part"
     )
 
 
@@ -36,7 +36,7 @@ def test_a_metric_that_should_be_low_rises_when_it_gets_worse() -> None:
     quality = RESULTS.records[3].measurement.quality  # type: ignore[union-attr]
     assert quality is not None
     worse = quality.model_copy(update={"metric": "wer", "higher_is_better": False})
-    assert quality_change(worse, RESULTS) == "wer +0.3 pp [−0.3, +0.9]"
+    assert quality_change(worse, RESULTS) == "wer +0.3 pp [−0.3, +0.9] on the search part"
     perplexity = worse.model_copy(update={"metric": "perplexity"})
     assert quality_change(perplexity, replace(RESULTS, metric_is_rate=False)).startswith("perplexity +0.00340 [")
 

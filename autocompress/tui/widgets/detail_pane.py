@@ -22,7 +22,7 @@ from autocompress.tui.model.ties import ties_in_words
 from autocompress.tui.model.trial import EnergyFigure, Interval, Trial
 from autocompress.tui.theme import Glyphs
 from autocompress.tui.widgets.run_header import quality_text, times
-from autocompress.tui.widgets.trial_text import ORIGIN_WORDS, verdict_of
+from autocompress.tui.widgets.trial_text import ORIGIN_WORDS, verdict_of, verdict_on_holdout
 
 NAME_WIDTH, FIGURE_WIDTH = 9, 9
 BAR_WIDTH, LIMIT_CELL = 10, 7
@@ -97,7 +97,7 @@ def detail_lines(
     if trial.status != "complete":
         lines += _ending(trial, record, glyphs, width)
     else:
-        lines += _against(state, trial, glyphs)
+        lines += _against(state, trial, glyphs, width)
         lines += _limits(state, trial, glyphs)
     lines += _neighbours(state, trial, glyphs, width)
     for note in trial.notes:
@@ -141,7 +141,7 @@ def _ending(trial: Trial, record: Mapping[str, Any], glyphs: Glyphs, width: int)
     return [*lines, Content.styled("L shows its log", "$quiet")]
 
 
-def _against(state: RunState, trial: Trial, glyphs: Glyphs) -> list[Content]:
+def _against(state: RunState, trial: Trial, glyphs: Glyphs, width: int) -> list[Content]:
     """The figures, each with what it is against the original's."""
     points = state.metric.is_rate if state.metric else False
     original = state.original
@@ -160,7 +160,7 @@ def _against(state: RunState, trial: Trial, glyphs: Glyphs) -> list[Content]:
             "quality",
             quality_text(trial.quality, state.metric),
             "" if change is None else f"{signed(change.value, points=points)}{' pp' if points else ''}",
-            _brackets(change, points=points),
+            _brackets(change, points=points) + (" search part" if change and state.ending else ""),
             "quality_drop",
         ),
         (
@@ -197,8 +197,8 @@ def _against(state: RunState, trial: Trial, glyphs: Glyphs) -> list[Content]:
     if trial.contended:
         lines.append(Content.styled(f"{glyphs.contended} the machine was busy: the latency may be off", "$warning"))
     if state.ending is not None and trial.number == state.best:
-        sentence = state.ending.sentence or "observed only: nothing was judged on the holdout"
-        lines.append(Content.styled(glyphs.plain(sentence), "$front" if state.ending.certified else "$warning"))
+        style = "$front" if state.ending.certified else "$warning"
+        lines += _wrapped(glyphs.plain(verdict_on_holdout(state.ending)), width, style)
     return lines
 
 

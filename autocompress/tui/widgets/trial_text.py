@@ -11,7 +11,7 @@ from autocompress.rounding import significant
 from autocompress.tui.model.differences import Plain, difference_in_words
 from autocompress.tui.model.figure_rows import FigureRow, figure_rows
 from autocompress.tui.model.headroom import LIMIT_WORDS, Headroom, headrooms
-from autocompress.tui.model.run_state import RunState
+from autocompress.tui.model.run_state import Ending, RunState
 from autocompress.tui.model.ties import ties_in_words
 from autocompress.tui.model.trial import Trial
 from autocompress.tui.theme import Glyphs
@@ -82,9 +82,14 @@ def figures(state: RunState, trial: Trial, record: Mapping[str, Any], glyphs: Gl
             )
         )
     if state.ending is not None and state.ending.best == trial.number:
-        sentence = state.ending.sentence or "Observed only: nothing was judged on the holdout."
-        lines.append(Content.styled(glyphs.plain(sentence), "$front" if state.ending.certified else "$warning"))
+        style = "$front" if state.ending.certified else "$warning"
+        lines.append(Content.styled(glyphs.plain(verdict_on_holdout(state.ending)), style))
     return Content("\n").join(lines)
+
+
+def verdict_on_holdout(ending: Ending) -> str:
+    """What the holdout said of the best; the figures beside it are those of the search part."""
+    return f"On the holdout: {ending.sentence}" if ending.sentence else "Observed only: the holdout was not asked."
 
 
 def is_broken(row: FigureRow, trial: Trial, state: RunState) -> bool:
