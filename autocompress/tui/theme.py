@@ -94,7 +94,7 @@ class Glyphs:
     up: str = "▲"
     down: str = "▼"
     fast: str = "●"
-    middling: str = "◆"
+    middling: str = "■"
     slow: str = "▲"
     bar_full: str = "━"
     bar_empty: str = "─"
