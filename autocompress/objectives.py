@@ -100,7 +100,7 @@ def ranking(records: Iterable[TrialRecord], original: TrialRecord, prefer: Prefe
         values = objective_values(record, original) if record.feasible and record.number != original.number else None
         if values is not None:
             log_size, log_latency, drop = values
-            balanced = log_size + log_latency
+            balanced = round(log_size + log_latency, 9)  # else a tie is decided by the last bit
             first = {"size": log_size, "latency": log_latency, "quality": drop, "balanced": balanced}[prefer]
             candidates.append(((first, balanced, record.number), record))
     return [record for _, record in sorted(candidates, key=lambda candidate: candidate[0])]

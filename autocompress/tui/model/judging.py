@@ -39,7 +39,7 @@ def preference_key(prefer: str, trial: Trial) -> tuple[float, float, int]:
 
 def _key(prefer: str, trial: Trial, point: Point) -> tuple[float, float, int]:
     size, latency, drop = point
-    balanced = size + latency
+    balanced = round(size + latency, 9)
     return {"size": size, "latency": latency, "quality": drop, "balanced": balanced}[prefer], balanced, trial.number
 
 
