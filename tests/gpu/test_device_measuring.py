@@ -12,6 +12,8 @@ import transformers
 from tiny_models import compressed, step_context
 
 from autocompress.formats.pytorch import PyTorchFormat
+from autocompress.measure.energy import measure_energy
+from autocompress.measure.energy_meters import energy_meter
 from autocompress.measure.environment import environment
 from autocompress.measure.latency import SHORT_LOOK, DeviceEventClock, time_pair
 from autocompress.measure.memory import measure_memory
@@ -170,3 +172,22 @@ def test_the_device_is_named(device: str) -> None:
     else:
         assert (told.device, told.gpu) == ("cuda", torch.cuda.get_device_name())
         assert told.driver
+
+
+# Energy -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+def test_the_devices_own_counter_tells_joules_and_more_work_takes_more_of_them() -> None:
+    matrix = torch.ones(4096, 4096, device="cuda")
+
+    def multiply(times: int) -> None:
+        for _ in range(times):
+            result = matrix @ matrix
+        result[0, 0].item()
+
+    with energy_meter("cuda") as meter:
+        energy = measure_energy(lambda: multiply(2), lambda: multiply(20), meter)
+    assert (energy.source, energy.measured) == ("NVML counter", True)
+    assert energy.joules_per_sample.value > 0
+    assert energy.ratio.high < 0.5
