@@ -104,15 +104,19 @@ class Examination:
         from autocompress.measure.energy_meters import NoEnergyMeter, energy_meter
 
         try:
-            with energy_meter(self._job.workspace.device) as meter, self._stages.stage("energy"):
-                with self._timed_calls() as (candidate, original), self._stages.quiet():
-                    return measure_energy(candidate, original or candidate, meter), None
+            with (
+                energy_meter(self._job.workspace.device) as meter,
+                self._stages.stage("energy"),
+                self._timed_calls() as (candidate, original),
+                self._stages.quiet(),
+            ):
+                return measure_energy(candidate, original or candidate, meter), None
         except NoEnergyMeter as problem:
             return None, str(problem)
 
     @contextmanager
     def _timed_calls(self) -> Iterator[tuple[Callable[[], object], Callable[[], object] | None]]:
-        """The timed call of the candidate and, where there is one, of the original; both models are loaded meanwhile."""
+        """The timed call of the candidate and, if there is one, of the original; both models are loaded meanwhile."""
         job, task, model = self._job, self._task, self._job.workspace.model
         inputs = load_inputs(timing_path(job.workspace))
         candidate = self._runner(job.format, job.artifact)

@@ -47,6 +47,10 @@ from autocompress.tui.attachment import Attachment
 from autocompress.tui.model.judging import Candidates
 from autocompress.tui.model.run_state import FINISHED, PAUSED, RUNNING, STARTING, Line, RunState
 from autocompress.tui.model.trial import EnergyFigure, Interval
+from autocompress.tui.theme import Glyphs
+from autocompress.tui.widgets.detail_pane import detail_lines
+from autocompress.tui.widgets.now_pane import now_title
+from autocompress.tui.widgets.run_header import Pulse, first_line
 
 
 @pytest.fixture(scope="module")
@@ -416,3 +420,43 @@ def test_energy_of_the_finalists_is_known_once_the_search_has_ended_and_the_orig
     assert trials[1].energy == EnergyFigure(0.1, Interval(0.25, 0.2, 0.3), "RAPL")
     assert trials[0].energy == EnergyFigure(0.4, None, "RAPL")
     assert trials[2].energy is None
+
+
+def test_the_final_judging_is_named_with_the_finalist_that_is_judged() -> None:
+    def stage(number: int, name: str, when: float) -> StageStarted:
+        return StageStarted(seq=1, time=when, number=number, stage=name)
+
+    reading = [started(constraints()), stage(0, "load model", 100.5)]
+    state = folded(lines_of(*reading))
+    assert now_title(state, Glyphs(), Pulse(True, 101.5)).plain == "reading the model and the data  0:01"
+    trials = [ended(record(number, 0.5, 2.0, 0.0)) for number in range(3)]
+    for number, told in ((0, "#0 "), (2, "#2 ")):
+        judging = [stage(each, "quality", 200.0) for each in range(0, number + 1, 2)]
+        state = folded(lines_of(*reading, *trials, *judging))
+        title = now_title(state, Glyphs(), Pulse(True, 205.0)).plain
+        assert title.startswith(f"the final judging on the holdout: {told}")
+        assert title.endswith("  0:05")
+        assert state.running is not None
+        assert not state.running.is_trial
+
+
+def test_the_time_of_a_search_that_was_resumed_goes_on_where_it_ended() -> None:
+    again = started(constraints()).model_copy(update={"time": 5_000.0})
+    lines = lines_of(started(constraints()), *(ended(record(number, 0.5, 2.0, 0.0)) for number in range(9)), again)
+    head = first_line("run", folded(lines), Glyphs(), 120, Pulse(True, 5_002.0)).plain
+    assert "  0:11" in head  # nine seconds until the last trial had ended, and two since
+
+
+def test_beside_each_other_the_interval_and_the_certificate_say_which_part_they_are_of() -> None:
+    sentence = "Certified: with 95% confidence the accuracy drop is at most 0.6 pp (359 holdout samples)."
+    lines = lines_of(
+        started(constraints()),
+        *(ended(record(number, 0.5, 2.0, 0.01)) for number in range(3)),
+        RunFinished(seq=9, time=200.0, reason="enough", best=1, certified=True, certificate=sentence),
+    )
+    state = folded(lines)
+    told = [line.plain for line in detail_lines(state, state.trials[1], {}, [], Glyphs(), 50, is_tall=True)]
+    assert next(line for line in told if line.startswith("quality")).endswith("search part")
+    at = next(at for at, line in enumerate(told) if line.startswith("On the holdout: Certified"))
+    assert " ".join(told[at : at + 3]).startswith(f"On the holdout: {sentence}")
+    assert max(len(line) for line in told[at : at + 2]) <= 50

@@ -18,6 +18,9 @@ from autocompress.tui.model.trial import EnergyFigure, Interval, Place, Trial
 Line = tuple[bytes, Place | None]
 """A whole line of the log and where it lies."""
 
+READING, JUDGING = "reading", "judging"
+"""What runs without being a trial: model and data are read, finalists are judged."""
+STAGES_OF_READING = ("load model", "read data")
 STARTING, RUNNING, PAUSED, STOPPING, FINISHED = "starting", "running", "paused", "stopping", "finished"
 
 
@@ -49,7 +52,7 @@ class Stage:
 
 @dataclass(slots=True)
 class Running:
-    """A trial that runs now."""
+    """A trial that runs now, or what runs without being a trial: its origin is then `READING` or `JUDGING`."""
 
     number: int
     labels: tuple[str, ...]
@@ -57,6 +60,11 @@ class Running:
     origin: str
     started: float
     stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it will end as one."""
+        return self.origin not in (READING, JUDGING)
 
     @property
     def label(self) -> str:
@@ -114,6 +122,9 @@ class RunState:
         self.activity = STARTING
         self.why = ""
         self.started: float | None = None
+        """When the search began, or was resumed last."""
+        self.seconds_before = 0.0
+        """That it was at work before it was resumed."""
         self.last_event: float | None = None
         self.trials: dict[int, Trial] = {}
         self.counts: Counter[str] = Counter()
@@ -195,6 +206,7 @@ class RunState:
         self.device = event.get("device", "cpu")
         self.activity, self.why, self.ending = STARTING, "", None
         self.all_running.clear()
+        self.seconds_before = self.seconds_at_work(self.last_event or 0.0)
         self.started = float(event["time"])
         self._limit(event["constraints"])
 
@@ -221,10 +233,19 @@ class RunState:
             self.activity = RUNNING
 
     def _stage_started(self, event: Mapping[str, Any], _: Place | None) -> None:
-        number = int(event["number"])
-        if number not in self.all_running:  # reading model and data, before the first trial
-            self.all_running[number] = Running(number, (), "", "preparing", float(event["time"]))
-        self.all_running[number].stage(str(event["stage"])).started = float(event["time"])
+        number, when = int(event["number"]), float(event["time"])
+        if number not in self.all_running:
+            self._begin_without_trial(number, str(event["stage"]), when)
+        self.all_running[number].stage(str(event["stage"])).started = when
+
+    def _begin_without_trial(self, number: int, stage: str, when: float) -> None:
+        """Model and data are read before the first trial, finalists are judged, one by one, after the last."""
+        trial = self.trials.get(number)
+        self.all_running.clear()
+        if trial is None or (trial is self.original and stage in STAGES_OF_READING):
+            self.all_running[number] = Running(number, (), "", READING, when)
+        else:
+            self.all_running[number] = Running(number, trial.labels, trial.format, JUDGING, when)
 
     def _stage_progress(self, event: Mapping[str, Any], _: Place | None) -> None:
         running = self.all_running.get(int(event["number"]))
@@ -339,6 +360,10 @@ class RunState:
         return other
 
     # Looking --------------------------------------------------------------------------------------------------------
+
+    def seconds_at_work(self, now: float) -> float:
+        """How long the search was at work in all, up to now; between an end and a resumption it was not."""
+        return self.seconds_before + (0.0 if self.started is None else max(0.0, now - self.started))
 
     @property
     def best_trial(self) -> Trial | None:

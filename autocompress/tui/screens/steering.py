@@ -96,7 +96,7 @@ class Steering(RunScreen):
     def ask_to_cancel(self) -> None:
         """Cancel the running trial, once that was confirmed."""
         running, why_not = self.state.running, self.why_not_steered
-        if why_not is not None or running is None:
+        if why_not is not None or running is None or not running.is_trial:
             self.tell(why_not or "no trial runs now", accepted=False)
             return
 

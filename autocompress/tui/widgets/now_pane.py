@@ -7,10 +7,10 @@ import time
 from textual.content import Content
 from textual.widgets import Static
 
-from autocompress.tui.model.run_state import FINISHED, PAUSED, Running, RunState, Stage
+from autocompress.tui.model.run_state import FINISHED, JUDGING, PAUSED, READING, Running, RunState, Stage
 from autocompress.tui.theme import Glyphs
 from autocompress.tui.widgets.run_header import Pulse, clock
-from autocompress.tui.widgets.trial_text import ORIGIN_WORDS, seconds_text
+from autocompress.tui.widgets.trial_text import ORIGIN_WORDS, seconds_text, verdict_on_holdout
 
 BAR_WIDTH = 10
 N_SAID = 12
@@ -54,7 +54,7 @@ def now_title(state: RunState, glyphs: Glyphs, pulse: Pulse) -> Content:
     if state.ending is not None:
         words = state.ending.reason
         if state.ending.sentence:
-            words += f". {state.ending.sentence}"
+            words += f". {verdict_on_holdout(state.ending)}"
         return Content.styled(glyphs.plain(words), "$success")
     if not pulse.is_alive and state.started is not None:
         words = f"{pulse.gone}: nothing runs now, as far as can be seen. What was found is all here and stays."
@@ -66,11 +66,13 @@ def now_title(state: RunState, glyphs: Glyphs, pulse: Pulse) -> Content:
 
 
 def _running_title(running: Running, state: RunState, glyphs: Glyphs, now: float) -> Content:
-    name = f"#{running.number} " if running.format else ""
-    label = glyphs.plain(running.label) if running.format else "reading the model and the data"
+    name = "" if running.origin == READING else f"#{running.number} "
+    label = "reading the model and the data" if running.origin == READING else glyphs.plain(running.label)
+    judging = "the final judging on the holdout: " if running.origin == JUDGING else ""
     origin = ORIGIN_WORDS.get(running.origin, "") if running.origin in ("user", "retry") else ""
     paused = f"  {glyphs.paused} pauses after this one" if state.activity == PAUSED else ""
     return Content.assemble(
+        judging,
         (name, "bold"),
         label,
         (f"  {clock(now - running.started)}", "$quiet"),

@@ -90,7 +90,7 @@ def first_line(title: str, state: RunState, glyphs: Glyphs, width: int, pulse: P
     ]
     if state.started is not None:
         until = pulse.now if pulse.is_alive and state.ending is None else state.last_event or state.started
-        parts.append((f"  {clock(until - state.started)}", "$quiet"))
+        parts.append((f"  {clock(state.seconds_at_work(until))}", "$quiet"))
     left = state.seconds_left
     if pulse.is_alive and left is not None and state.activity in (RUNNING, PAUSED):
         parts.append((f"  ETA ~{clock(left)}", "$quiet"))

@@ -165,7 +165,7 @@ class TrialsTable(ScrollView, can_focus=True, inherit_bindings=False):
     @property
     def _unfinished(self) -> list[Running]:
         """The trials that run, each with a row of its own above the others."""
-        return [running for running in self._state.all_running.values() if running.format]
+        return [running for running in self._state.all_running.values() if running.is_trial]
 
     @property
     def _n_visible(self) -> int:
