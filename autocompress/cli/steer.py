@@ -26,7 +26,7 @@ steer = typer.Typer(
     no_args_is_help=True,
     subcommand_metavar="ACTION [ARGS]...",
     help=(
-        "Ask something of a search that runs.\n\n"
+        "Ask something of a search that runs; notes are kept after its end, too.\n\n"
         "Waits for the search's answer and prints it. Exit code 2: the search refuses, or none runs.\n\n"
         "[bold]Examples[/]\n\n"
         "  autocompress steer my-bert pause\n\n"
@@ -137,13 +137,20 @@ def try_recipe(
 def note(
     context: typer.Context, trial: TrialArgument, text: Annotated[str, typer.Argument(help="What to keep.")]
 ) -> None:
-    """Keep a text with a trial; `autocompress show RUN TRIAL` shows it.
+    """Keep a text with a trial, also after the search; `autocompress show RUN TRIAL` shows it.
 
     [bold]Example[/]
 
       autocompress steer my-bert note 7 "fails on long texts"
     """
-    _ask(context.obj, "note", number=trial, text=text)
+    from autocompress.runs import RunFolder
+
+    if RunFolder.open(context.obj).is_locked():
+        _ask(context.obj, "note", number=trial, text=text)
+        return
+    from autocompress.search.session import keep_note
+
+    console.print_text(keep_note(context.obj, trial, text))
 
 
 def _ask(run: str, action: str, **details: Any) -> None:

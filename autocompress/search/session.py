@@ -10,7 +10,8 @@ from pathlib import Path
 
 from autocompress.control import Tail
 from autocompress.errors import EnvironmentProblem, RunError
-from autocompress.events import Event
+from autocompress.event_log import EventLog
+from autocompress.events import Event, TrialNoted
 from autocompress.objectives import original_among, pareto_front
 from autocompress.outcome import Outcome
 from autocompress.records import TrialRecord
@@ -18,9 +19,11 @@ from autocompress.runs import RunFolder, fresh_name
 from autocompress.search.launcher import Launcher
 from autocompress.search.preflight import check
 from autocompress.search.search import Search
+from autocompress.search.steering import NoteTrial
 from autocompress.search.study import Study, sqlite_url
 from autocompress.spec import SearchSpec
 from autocompress.spec_file import read_spec, write_spec
+from autocompress.strict import validate
 
 LEAST_FREE_BYTES = 50_000_000
 
@@ -107,6 +110,22 @@ def resume_search(name: str, trials: int | None, on_event: Callable[[Event], Non
         study = Study.open(folder.name, _storage_url(spec, folder))
         search = Search(folder, study, checked, launcher, on_event, tail)
         return search.carry_out(trials or spec.budget.trials)
+
+
+def keep_note(name: str, number: int, text: str) -> str:
+    """Keep a text with a trial of a run that no search works in; tells what was done.
+
+    Raises:
+        RunError: there is no such run or trial, or a search works in it.
+        UsageError: the text is empty or too long.
+    """
+    note = validate(NoteTrial, {"number": number, "text": text})
+    folder = RunFolder.open(name)
+    with _locked(folder):
+        study = Study.open(folder.name, _storage_url(read_spec(folder.spec), folder))
+        study.add_note(note.number, note.text)
+        EventLog(folder.events).append(TrialNoted, number=note.number, text=note.text)
+    return f"noted with trial {note.number}"
 
 
 def _storage_url(spec: SearchSpec, folder: RunFolder) -> str:

@@ -94,6 +94,11 @@ class Attachment:
         """Whether requests reach a search."""
         return self.folder is not None and self.is_alive
 
+    @property
+    def can_be_noted(self) -> bool:
+        """Whether notes can be kept with its trials, by the search or after it."""
+        return self.folder is not None
+
     def ask(self, action: str, **details: Any) -> str:
         """Ask the search for something; gives the request's id, which its answer bears."""
         assert self.folder is not None

@@ -191,6 +191,18 @@ def test_a_search_that_does_not_run_answers_nothing(paused: tuple[Steered, Any, 
     assert "there is no run named 'other'" in steered.cli.refuses("steer", "other", "pause")
 
 
+def test_a_note_is_kept_after_the_search_too(paused: tuple[Steered, Any, str]) -> None:
+    steered, _, _ = paused
+    before = steered.cli.record("held", 1)["notes"]
+    assert steered.steer("note", 1, "fails on long texts") == "noted with trial 1"
+    assert steered.cli.record("held", 1)["notes"] == [*before, "fails on long texts"]
+    last = steered.events()[-1]
+    assert (last["kind"], last["number"], last["text"]) == ("trial_noted", 1, "fails on long texts")
+    assert [event["seq"] for event in steered.events()] == list(range(len(steered.events())))
+    assert "no trial 99" in steered.refused("note", 99, "x")
+    assert steered.refused("note", 1, "")
+
+
 def test_a_cancelled_trial_is_ended_at_once_and_not_tried_again_and_a_stop_judges_the_finalists(
     cli: CommandLine,
 ) -> None:

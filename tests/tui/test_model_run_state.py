@@ -460,3 +460,11 @@ def test_beside_each_other_the_interval_and_the_certificate_say_which_part_they_
     at = next(at for at, line in enumerate(told) if line.startswith("On the holdout: Certified"))
     assert " ".join(told[at : at + 3]).startswith(f"On the holdout: {sentence}")
     assert max(len(line) for line in told[at : at + 2]) <= 50
+
+
+def test_a_note_is_no_sign_of_life() -> None:
+    lines = lines_of(started(constraints()), ended(record(0, 0.5, 2.0, 0.0)))
+    late = TrialNoted(seq=9, time=9_000.0, number=0, text="written the day after")
+    state = folded([*lines, *lines_of(late)])
+    assert state.last_event == folded(lines).last_event
+    assert state.trials[0].notes == ("written the day after",)

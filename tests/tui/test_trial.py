@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from over_run import over, play, searching, text_of, until, until_shown
+from over_run import StandIn, over, play, searching, text_of, until, until_shown
 from textual.pilot import Pilot
 
 from autocompress.tui.screens.export import ExportScreen
@@ -145,12 +145,25 @@ def test_a_note_is_asked_of_the_search_and_shown_once_it_is_kept(run: Path) -> N
         play(script, over(run), run.parent)
 
 
-def test_a_note_cannot_be_kept_once_the_search_is_over(run: Path) -> None:
+@pytest.mark.parametrize("screen", ["trial", "dashboard"])
+def test_a_note_is_kept_once_the_search_is_over(run: Path, monkeypatch: pytest.MonkeyPatch, screen: str) -> None:
+    async def kept(*arguments: str) -> str:
+        assert arguments == ("steer", str(run), "note", "--", "12", "-3 pp")
+        StandIn(run).tell("trial_noted", number=12, text="minus three points")
+        return "noted with trial 12\n"
+
+    monkeypatch.setattr("autocompress.tui.command_output.output_of", kept)
+
     async def script(pilot: Pilot[None]) -> None:
-        await pilot.app.push_screen(TrialScreen(12))
+        if screen == "trial":
+            await pilot.app.push_screen(TrialScreen(12))
+        else:
+            pilot.app.screen._go_to(12)  # type: ignore[attr-defined]
         await until_shown(pilot, "#12")
         await pilot.press("n")
-        await until_shown(pilot, "Notes are kept")
+        await until_shown(pilot, "ote on ")
+        await pilot.press(*"-3 pp", "enter")
+        await until_shown(pilot, "noted with trial 12", "minus three points")
 
     play(script, over(run), run.parent)
 

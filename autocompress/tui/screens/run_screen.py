@@ -41,6 +41,26 @@ class RunScreen(Screen[None]):
         """What to draw with."""
         return self.owner.glyphs
 
+    def tell(self, text: str, *, accepted: bool | None = None) -> None:
+        """Show a sentence.
+
+        Args:
+            text: what to say.
+            accepted: whether something was done as asked; None where nothing was asked.
+        """
+        self.notify(self.glyphs.plain(text), severity="error" if accepted is False else "information")
+
+    async def keep_note(self, number: int, text: str) -> None:
+        """Keep a note in a run that no search works in; its log then tells it to the screens."""
+        from autocompress.tui.command_output import CommandFailed, output_of
+
+        try:
+            told = await output_of("steer", str(self.attachment.folder), "note", "--", str(number), text)
+        except CommandFailed as problem:
+            self.tell(str(problem), accepted=False)
+        else:
+            self.tell(told.strip(), accepted=True)
+
     def refresh_run(self) -> None:
         """Draw what changed; called after new events, and when the screen is shown again."""
 

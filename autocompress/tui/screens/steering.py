@@ -16,15 +16,6 @@ MOST_NEW_TRIALS = 100_000
 class Steering(RunScreen):
     """What screens over a run can ask of its search; `tell` shows what became of it."""
 
-    def tell(self, text: str, *, accepted: bool | None = None) -> None:
-        """Show a sentence.
-
-        Args:
-            text: what to say.
-            accepted: whether something was done as asked; None where nothing was asked.
-        """
-        self.notify(self.glyphs.plain(text), severity="error" if accepted is False else "information")
-
     @property
     def why_not_steered(self) -> str | None:
         """Why nobody would read a request; None where a search would."""
@@ -126,15 +117,17 @@ class Steering(RunScreen):
         self.app.push_screen(prompt, answered)
 
     def ask_for_note(self, trial: Trial | None) -> None:
-        """Write something about a trial."""
-        why_not = self.why_not_steered
+        """Write something about a trial, while the search goes on or when it is over."""
+        why_not = None if self.attachment.can_be_noted else self.why_not_steered
         if why_not is not None or trial is None:
             self.tell(why_not or "there is no trial to write about", accepted=False)
             return
 
         def answered(text: str | None) -> None:
-            if text:
+            if text and self.attachment.can_be_steered:
                 self.ask("note", f"note on #{trial.number}", number=trial.number, text=text.strip())
+            elif text:
+                self.run_worker(self.keep_note(trial.number, text.strip()), group="note")
 
         self.app.push_screen(PromptScreen(f"A note on #{trial.number}", "", note_mistake), answered)
 

@@ -213,16 +213,18 @@ class TrialScreen(RunScreen):
             self.notify(f"The recipe of #{self.number} was copied.")
 
     def action_note(self) -> None:
-        """Ask for a note and let the search keep it."""
-        if not self.attachment.can_be_steered:
-            self.notify("Notes are kept by the search, and it is over or out of reach.", severity="warning")
+        """Ask for a note and let the search keep it, or keep it when that is over."""
+        if not self.attachment.can_be_noted:
+            self.notify("Notes are kept in the run's folder, which is not on this machine.", severity="warning")
             return
         from autocompress.tui.screens.prompt import PromptScreen
 
         self.app.push_screen(PromptScreen(f"Note on trial {self.number}"), self._send_note)
 
     def _send_note(self, text: str | None) -> None:
-        if text and text.strip():
+        if text and text.strip() and not self.attachment.can_be_steered:
+            self.run_worker(self.keep_note(self.number, text.strip()), group="note")
+        elif text and text.strip():
             request_id = self.attachment.ask("note", number=self.number, text=text.strip())
             self._asked[request_id] = "Note"
 
