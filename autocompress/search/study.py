@@ -23,6 +23,7 @@ from autocompress.objectives import judged, objective_values, original_among
 from autocompress.outcome import Outcome
 from autocompress.recipe import Recipe
 from autocompress.records import Status, TrialError, TrialRecord
+from autocompress.registry import suggestion
 from autocompress.space import SearchSpace
 from autocompress.spec import SearchSpec
 
@@ -70,14 +71,20 @@ class Study:
         """The record of an existing search.
 
         Raises:
-            RunError: the storage holds no search of that name.
+            RunError: the storage holds no search of that name; the message tells the nearest or the known ones.
             EnvironmentProblem: the storage cannot be reached.
         """
         try:
             with _reaching(storage):
                 return cls(optuna.load_study(study_name=name, storage=_storage(storage)), storage)
         except KeyError:
-            raise RunError(f"the storage holds no search named {name!r}", where=storage) from None
+            known = study_names(storage)
+            remedy = (
+                suggestion(name, known) if known else "It holds none yet; `search --storage URL` records one there."
+            )
+            raise RunError(
+                f"the storage holds no search named {name!r}", where=_shown(storage), remedy=remedy
+            ) from None
 
     @property
     def spec(self) -> SearchSpec:
@@ -318,12 +325,17 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
     return storage
 
 
+def _shown(url: str) -> str:
+    """The storage without its password."""
+    return url.rpartition("@")[2]
+
+
 @contextmanager
 def _reaching(url: str) -> Iterator[None]:
     """Tell in a sentence why the storage cannot be used."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    shown = url.rpartition("@")[2]  # without the password
+    shown = _shown(url)
     try:
         yield
     except (SQLAlchemyError, ImportError) as problem:

@@ -189,9 +189,21 @@ def test_a_name_that_the_storage_knows_is_refused(study: Study, url: str) -> Non
         Study.create("mine", url, SPEC)
 
 
-def test_a_name_that_the_storage_does_not_know_is_refused(study: Study, url: str) -> None:
-    with pytest.raises(RunError, match="no search named 'yours'"):
-        Study.open("yours", url)
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("mien", "Did you mean 'mine'?"), ("absent", "Known: mine, other."), ("othr", "'other'?")]
+)
+def test_a_name_that_the_storage_does_not_know_is_refused_with_those_that_it_knows(
+    study: Study, url: str, name: str, remedy: str
+) -> None:
+    Study.create("other", url, SPEC)
+    with pytest.raises(RunError, match=f"holds no search named '{name}'") as refused:
+        Study.open(name, url)
+    assert str(refused.value).endswith(remedy)
+
+
+def test_an_empty_storage_says_how_it_is_filled(url: str) -> None:
+    with pytest.raises(RunError, match="It holds none yet; `search --storage URL`"):
+        Study.open("mine", url)
 
 
 def test_several_searches_share_a_storage(study: Study, url: str) -> None:
