@@ -48,7 +48,7 @@ from simulated_models import (
     refusal,
 )
 
-from autocompress.search.sampler import Figure, RecipeSampler, Space, Stage, in_turn
+from autocompress.search.sampler import Figure, RecipeSampler, Space, Stage, StopWhenSpent, in_turn
 from autocompress.search.sampler.hypervolume import hypervolume
 
 TRIALS = 80
@@ -71,6 +71,8 @@ class Run:
     recipes: list[Recipe] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     made: set[str] = field(default_factory=set)
+    spent_after: int | None = None
+    """The trial after which a strategy would have stopped by itself."""
 
     @property
     def is_over(self) -> bool:
@@ -209,9 +211,12 @@ def ours(
     )
     sampler = RecipeSampler(space, FIGURES, limits={"drop": LIMIT}, reference=REFERENCE, seed=seed)
     study = optuna.create_study(directions=["minimize"] * 3, sampler=sampler)
+    stop = StopWhenSpent()
     while not run.is_over:
         trial = study.ask()
         one = ask(trial)
+        if stop.is_spent(sampler) and run.spent_after is None:
+            run.spent_after = len(run.recipes)
         values, seconds, failure = run.measure(one)
         trial.set_user_attr("seconds", seconds)
         if values is None:
@@ -301,6 +306,7 @@ class Curve:
     minutes: np.ndarray
     reached: np.ndarray
     seconds_to_propose: float
+    spent_after: int | None = None
 
     def at_trial(self, n: int) -> float:
         """Share of the best hypervolume after so many trials."""
@@ -327,7 +333,7 @@ def run_one(model: str, strategy: str, seed: int) -> Curve:
     STRATEGIES[strategy](run.model, seed, run)
     taken = time.perf_counter() - started
     minutes, reached = run.curve()
-    return Curve(minutes, reached, taken / len(run.recipes))
+    return Curve(minutes, reached, taken / len(run.recipes), run.spent_after)
 
 
 def kept_run(folder: Path | None, model: str, strategy: str, seed: int) -> Curve:
@@ -338,9 +344,10 @@ def kept_run(folder: Path | None, model: str, strategy: str, seed: int) -> Curve
     if not path.exists():
         curve = run_one(model, strategy, seed)
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(path, minutes=curve.minutes, reached=curve.reached, seconds=curve.seconds_to_propose)
+        spent = curve.spent_after or 0
+        np.savez(path, minutes=curve.minutes, reached=curve.reached, seconds=curve.seconds_to_propose, spent=spent)
     with np.load(path) as kept:
-        return Curve(kept["minutes"], kept["reached"], float(kept["seconds"]))
+        return Curve(kept["minutes"], kept["reached"], float(kept["seconds"]), int(kept["spent"]) or None)
 
 
 def table(curves: Mapping[str, Sequence[Curve]]) -> Iterator[str]:
@@ -388,6 +395,21 @@ def halving(curves: Mapping[str, Sequence[Curve]]) -> Iterator[str]:
         )
 
 
+def stopping(curves: Mapping[str, Sequence[Curve]]) -> Iterator[str]:
+    """When the sampler would have stopped by itself, and what it had by then."""
+    yield "| | stops by itself | after trials, median (quartiles) | share of the best hypervolume then | had it gone on |"
+    yield "|---|---:|---:|---:|---:|"
+    for mine in (OURS, OURS_BARE, OURS_WRONG):
+        stopped = [(curve, curve.spent_after) for curve in curves[mine] if curve.spent_after]
+        cells = ["–"] * 3
+        if stopped:
+            low, median, high = np.percentile([after for _, after in stopped], (25, 50, 75), method="inverted_cdf")
+            then = np.mean([curve.at_trial(after) for curve, after in stopped])
+            last = np.mean([float(curve.reached[-1]) for curve, _ in stopped])
+            cells = [f"{median} ({low} to {high})", f"{then:.3f}", f"{last:.3f}"]
+        yield f"| {mine} | {len(stopped)} of {len(curves[mine])} | {' | '.join(cells)} |"
+
+
 def report(
     models: Sequence[str], seeds: int, processes: int, strategies: Sequence[str], folder: Path | None
 ) -> Iterator[str]:
@@ -413,6 +435,8 @@ def report(
                 yield from comparison(curves)
                 yield f"\nAgainst what *{RIVAL}* has after {TRIALS} trials, and its cost until then.\n"
                 yield from halving(curves)
+                yield f"\nWithin the {MOST_TRIALS} trials that are looked at, the sampler says that it is done.\n"
+                yield from stopping(curves)
 
 
 def main() -> None:
