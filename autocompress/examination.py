@@ -55,13 +55,13 @@ class Examination:
         if "latency" in job.figures:
             latency = self._latency("latency", AT_LENGTH if job.precise else SHORT_LOOK)
         energy, why_no_energy = self._energy() if "energy" in job.figures else (None, None)
-        most_drop = math.inf
+        most_drop, why_lost = math.inf, ""
         if stakes is not None and latency is not None:
             broken = stakes.surely_broken(size_bytes, latency)
             self._cut_short = f"the limit on {broken} is broken" if broken else None
-            most_drop = stakes.most_drop(size_bytes, latency)
+            most_drop, why_lost = stakes.most_drop(size_bytes, latency)
         with _MemoryBeside(job) if self._wants_memory else nullcontext() as memory:
-            quality = self._quality(most_drop) if "quality" in job.figures else None
+            quality = self._quality(most_drop, why_lost) if "quality" in job.figures else None
             ram, vram = self._memory(memory) if memory is not None and self._wants_memory else (None, None)
         if latency and quality and self._is_undecided(size_bytes, latency, quality):
             latency = self._latency("latency, closer", CLOSER_LOOK)
@@ -138,10 +138,11 @@ class Examination:
 
     # Quality --------------------------------------------------------------------------------------------------------
 
-    def _quality(self, most_drop: float) -> Quality:
+    def _quality(self, most_drop: float, why_lost: str) -> Quality:
         """Judge on the samples of the part, one at a time and on as many threads as deployed.
 
-        All of them are judged, unless that cannot bring the drop down to ``most_drop`` any more.
+        All of them are judged, unless that surely cannot bring the drop down to ``most_drop`` any more; ``why_lost``
+        says why it is then of no use.
         """
         from autocompress.measure.outcomes import Outcomes, evaluate
         from autocompress.measure.quality import compare
@@ -165,7 +166,7 @@ class Examination:
                         runner,
                         [samples[index] for index in order],
                         self._stages.progress,
-                        self._is_enough(metric, original.at(order), most_drop),
+                        self._is_enough(metric, original.at(order), most_drop, why_lost),
                     )
                     places = order[: len(outcomes)]
                     outcomes, original = outcomes.at(np.argsort(places)), original.at(np.sort(places))
@@ -178,7 +179,9 @@ class Examination:
                 quality = quality.model_copy(update={"drop": NO_DROP, "relative_drop": NO_DROP})
             return quality
 
-    def _is_enough(self, metric: Metric, original: Outcomes, most_drop: float) -> Callable[[Score], bool] | None:
+    def _is_enough(
+        self, metric: Metric, original: Outcomes, most_drop: float, why_lost: str
+    ) -> Callable[[Score], bool] | None:
         """Whether the samples so far are enough to give the candidate up; None where all are to be judged."""
         from autocompress.measure.betting import LossTest
 
@@ -189,7 +192,7 @@ class Examination:
         def is_enough(score: Score) -> bool:
             test.add(score)
             if test.is_lost and self._cut_short is None:
-                self._cut_short = "its quality is surely too low"
+                self._cut_short = why_lost
             return self._cut_short is not None and test.n_samples >= FEWEST_SAMPLES
 
         return is_enough

@@ -13,8 +13,9 @@ from autocompress.spec import Constraints
 
 
 class Rival(Frozen):
-    """A trial on the front: its bytes, its speed-up with the interval's ends, and its drop."""
+    """A trial on the front: its bytes, its speed-up with the interval's lower end, and its drop."""
 
+    number: int
     size_bytes: int
     speedup: float
     speedup_low: float
@@ -58,18 +59,17 @@ class Stakes(Frozen):
         fastest = _log_latency(latency)[0]
         return "latency" if fastest > self._most_log_latency(latency) else None
 
-    def most_drop(self, size_bytes: int, latency: Latency) -> float:
-        """With a larger drop, in the metric's unit, the trial breaks the limit or is surely dominated."""
+    def most_drop(self, size_bytes: int, latency: Latency) -> tuple[float, str]:
+        """The drop, in the metric's unit, beyond which a trial is of no use, and why it is not."""
         drop = self.constraints.quality_drop
-        allowed = math.inf
+        allowed, why = math.inf, "the limit on quality is surely broken"
         if drop is not None:
             allowed = drop.bound * (abs(self.original_quality or 0.0) if drop.relative else 1.0)
-        better = [
-            rival.drop
-            for rival in self.rivals
-            if rival.size_bytes <= size_bytes and rival.speedup_low >= latency.speedup.high
-        ]
-        return min([allowed, *better])
+        for rival in self.rivals:
+            is_better = rival.size_bytes <= size_bytes and rival.speedup_low >= latency.speedup.high
+            if is_better and rival.drop < allowed:
+                allowed, why = rival.drop, f"trial {rival.number} is smaller and faster and surely loses less"
+        return allowed, why
 
     def is_undecided(self, size_bytes: int, latency: Latency, quality: Quality) -> bool:
         """Whether the interval of the latency touches a limit, or decides about the front."""
@@ -120,6 +120,7 @@ def _rival(record: TrialRecord) -> Rival | None:
         return None
     speedup = measured.latency.speedup
     return Rival(
+        number=record.number,
         size_bytes=measured.size_bytes,
         speedup=speedup.value,
         speedup_low=speedup.low,

@@ -397,7 +397,7 @@ def halving(curves: Mapping[str, Sequence[Curve]]) -> Iterator[str]:
 
 def stopping(curves: Mapping[str, Sequence[Curve]]) -> Iterator[str]:
     """When the sampler would have stopped by itself, and what it had by then."""
-    yield "| | stops by itself | after trials, median (quartiles) | share of the best hypervolume then | had it gone on |"
+    yield "| | stops by itself | after trials, median (quartiles) | share of the best hypervolume | had it gone on |"
     yield "|---|---:|---:|---:|---:|"
     for mine in (OURS, OURS_BARE, OURS_WRONG):
         stopped = [(curve, curve.spent_after) for curve in curves[mine] if curve.spent_after]

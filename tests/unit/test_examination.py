@@ -101,7 +101,7 @@ def test_a_candidate_that_surely_loses_too_much_is_judged_on_some_samples_and_no
     assert whole.quality.n_samples == N_SEARCH
     assert FEWEST_SAMPLES <= found.quality.n_samples < N_SEARCH / 2
     assert found.quality.drop.low < whole.quality.drop.value < found.quality.drop.high
-    assert found.cut_short == "its quality is surely too low"
+    assert found.cut_short == "the limit on quality is surely broken"
     assert found.ram is None
     assert found.latency is not None
 

@@ -64,14 +64,17 @@ def test_a_size_beyond_the_limit_is_surely_broken_and_a_latency_only_where_all_o
 
 
 def test_the_most_drop_is_the_limit_or_that_of_a_trial_that_is_surely_better_otherwise() -> None:
-    assert stakes().most_drop(50 * MB, latency(0.5)) == 0.0  # the original itself is smaller, faster and loses nothing
-    assert stakes(quality_drop="1pp").most_drop(10 * MB, latency(2.0)) == 0.01
-    assert stakes(quality_drop="1%").most_drop(10 * MB, latency(2.0)) == pytest.approx(0.009)
-    assert stakes().most_drop(10 * MB, latency(2.0)) == math.inf
-    rival = trial(1, 9, 3.0, 0.002)
-    assert stakes(rival, quality_drop="1pp").most_drop(10 * MB, latency(2.0)) == 0.002
-    assert stakes(rival, quality_drop="1pp").most_drop(8 * MB, latency(2.0)) == 0.01
-    assert stakes(rival, quality_drop="1pp").most_drop(10 * MB, latency(2.9)) == 0.01
+    def most_drop(asked: Stakes, size_mb: int, speedup: float) -> float:
+        return asked.most_drop(size_mb * MB, latency(speedup))[0]
+
+    assert most_drop(stakes(), 50, 0.5) == 0.0  # the original itself is smaller, faster and loses nothing
+    assert most_drop(stakes(quality_drop="1pp"), 10, 2.0) == 0.01
+    assert most_drop(stakes(quality_drop="1%"), 10, 2.0) == pytest.approx(0.009)
+    assert most_drop(stakes(), 10, 2.0) == math.inf
+    beside = stakes(trial(1, 9, 3.0, 0.002), quality_drop="1pp")
+    assert beside.most_drop(10 * MB, latency(2.0)) == (0.002, "trial 1 is smaller and faster and surely loses less")
+    assert most_drop(beside, 8, 2.0) == 0.01
+    assert most_drop(beside, 10, 2.9) == 0.01
 
 
 def test_a_trial_that_was_given_up_itself_is_no_rival() -> None:
