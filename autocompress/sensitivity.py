@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from autocompress.batches import as_tensors, batches
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from autocompress.compressible import Inputs
 
 CALLS_AT_ONCE = 4
+LARGEST_HELD_BYTES = 2**28
+"""Outputs of the unaltered model are held up to this size; beyond it, alterations are made anew for the next calls."""
 LOGITS = "logits"
 
 Alteration = Callable[[], AbstractContextManager[object]]
@@ -32,7 +35,8 @@ def sensitivities(
     Args:
         module: in evaluation mode, on ``device``.
         calls: inputs of one forward pass each.
-        alterations: the contexts to try, one at a time; each is entered anew for every few calls.
+        alterations: the contexts to try, one at a time; each is entered once, or once for as many calls as have
+            outputs of `LARGEST_HELD_BYTES`.
         device: where the passes run.
 
     Raises:
@@ -43,18 +47,59 @@ def sensitivities(
     if not calls:
         raise Unsupported("sensitivities are measured on calibration data, and there is none")
     sums = dict.fromkeys(alterations, 0.0)
-    weights = 0.0
+    n_samples = 0
     with torch.inference_mode():
-        for call in batches(calls, CALLS_AT_ONCE):
-            tensors = as_tensors(call, device)
-            name, reference = _first_float(module(**tensors))
-            divergence = _mean_divergence if name == LOGITS and reference.shape[-1] > 1 else _relative_error
-            share = len(next(iter(call.values())))
-            weights += share
-            for altered, alteration in alterations.items():
+        for held in _held(module, batches(calls, CALLS_AT_ONCE), device):
+            n_samples += sum(unaltered.n_samples for unaltered in held)
+            for name, alteration in alterations.items():
                 with alteration():
-                    sums[altered] += share * divergence(reference, _first_float(module(**tensors))[1])
-    return {name: total / weights for name, total in sums.items()}
+                    sums[name] += sum(unaltered.n_samples * unaltered.change(module) for unaltered in held)
+    return {name: total / n_samples for name, total in sums.items()}
+
+
+@dataclass(frozen=True)
+class _Unaltered:
+    """A call, and what the model gives for it as long as nothing is altered.
+
+    Attributes:
+        call: the inputs of one forward pass.
+        n_samples: in that pass.
+        output: log-probabilities of the classes where these are compared, the output itself where not.
+        of_classes: which of both it is.
+    """
+
+    call: Mapping[str, Tensor]
+    n_samples: int
+    output: Tensor
+    of_classes: bool
+
+    @classmethod
+    def of(cls, module: nn.Module, call: Inputs, device: str) -> _Unaltered:
+        """Runs the model as it is."""
+        tensors = as_tensors(call, device)
+        name, output = _first_float(module(**tensors))
+        of_classes = name == LOGITS and output.shape[-1] > 1
+        n_samples = len(next(iter(call.values())))
+        return cls(tensors, n_samples, output.log_softmax(dim=-1) if of_classes else output, of_classes)
+
+    def change(self, module: nn.Module) -> float:
+        """Runs the model as it is now; how far its output has moved."""
+        altered = _first_float(module(**self.call))[1]
+        return (_mean_divergence if self.of_classes else _relative_error)(self.output, altered)
+
+
+def _held(module: nn.Module, calls: Sequence[Inputs], device: str) -> Iterator[list[_Unaltered]]:
+    """All calls with their outputs, at once or in parts, so that no part but its last call exceeds what may be held."""
+    held: list[_Unaltered] = []
+    n_bytes = 0
+    for call in calls:
+        held.append(_Unaltered.of(module, call, device))
+        n_bytes += held[-1].output.nbytes
+        if n_bytes >= LARGEST_HELD_BYTES:
+            yield held
+            held, n_bytes = [], 0
+    if held:
+        yield held
 
 
 def _first_float(outputs: Mapping[str, Any]) -> tuple[str, Tensor]:
@@ -66,8 +111,8 @@ def _first_float(outputs: Mapping[str, Any]) -> tuple[str, Tensor]:
     raise Unsupported("the model gives no float output, so its change cannot be measured")
 
 
-def _mean_divergence(reference: Tensor, altered: Tensor) -> float:
-    expected, given = reference.log_softmax(dim=-1), altered.log_softmax(dim=-1)
+def _mean_divergence(expected: Tensor, altered: Tensor) -> float:
+    given = altered.log_softmax(dim=-1)
     return max(0.0, float((expected.exp() * (expected - given)).sum(dim=-1).mean()))
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from autocompress.facts import WeightFact
     from autocompress.methods.integer_coding import IntegerCoding
 
-WIDTHS = (2, 3, 4, 8)
+MEASURED_WIDTHS = (2, 3, 4)
+WIDTHS = (*MEASURED_WIDTHS, 8)
 HALF = 16
 """A weight of this width is stored as float16, not as integers."""
 N_CALLS = 32
@@ -33,18 +34,27 @@ def mixed_widths(
     """Bits for each weight, ``effective_bits`` on average with scales and zero points, so that least harm is done.
 
     The harm of a width is measured: the change of the model's output on calibration data when this weight alone is
-    rounded to it. Measured once per model and grid, and kept in the stage cache.
+    rounded to it. At 8 bits it is hardly more than floating-point noise, so it is taken from that at 4 bits, a quarter
+    for each bit more, as the squared steps of the grid are. Measured once per model and grid, and kept in the stage
+    cache.
 
     Raises:
         Unsupported: there is no calibration data, or ``effective_bits`` is less than the narrowest integers take.
     """
     calls = context.calibration()[:N_CALLS]
-    key = context.cache.key("sensitivities", WIDTHS, step.group_size, step.symmetric, _digest(module, weights, calls))
+    digest = _digest(module, weights, calls)
+    key = context.cache.key("sensitivities", MEASURED_WIDTHS, step.group_size, step.symmetric, digest)
     folder, _ = context.cache.find_or_build(key, lambda fresh: _measure(step, module, weights, calls, context, fresh))
     measured = json.loads((folder / SENSITIVITIES_FILE).read_text(encoding="utf-8"))
-    harm = {w.name: {HALF: 0.0} | {width: measured[f"{width} {w.name}"] for width in WIDTHS} for w in weights}
+    harm = {w.name: _harm({width: measured[f"{width} {w.name}"] for width in MEASURED_WIDTHS}) for w in weights}
     sizes = {w.name: {width: stored_bits(w.fact, width, step) for width in (*WIDTHS, HALF)} for w in weights}
     return allocate_bits(harm, sizes, effective_bits * sum(weight.fact.n_elements for weight in weights))
+
+
+def _harm(measured: Mapping[int, float]) -> dict[int, float]:
+    """The harm of every width, by that of `MEASURED_WIDTHS`."""
+    widest = max(measured)
+    return {width: measured.get(width, measured[widest] / 4 ** (width - widest)) for width in WIDTHS} | {HALF: 0.0}
 
 
 def stored_bits(weight: WeightFact, width: int, step: IntegerCoding) -> int:
@@ -64,7 +74,9 @@ def _measure(
     folder: Path,
 ) -> None:
     alterations = {
-        f"{width} {weight.name}": _rounding(step, weight, width, context) for weight in weights for width in WIDTHS
+        f"{width} {weight.name}": _rounding(step, weight, width, context)
+        for weight in weights
+        for width in MEASURED_WIDTHS
     }
     found: Mapping[str, float] = sensitivities(module, calls, alterations, context.device)
     (folder / SENSITIVITIES_FILE).write_text(json.dumps(found), encoding="utf-8")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +12,13 @@ import pytest
 import torch
 from tiny_models import bert, compressed, step_context, token_calls
 
-from autocompress.compressible import CompressibleModel
-from autocompress.encodings import Dense, GroupedIntegers
+from autocompress.compressible import CompressibleModel, Weight
+from autocompress.encodings import Dense
 from autocompress.errors import Unsupported
+from autocompress.methods.integer_coding import round_to_nearest
 from autocompress.methods.mixed_bits import HALF, WIDTHS, stored_bits
 from autocompress.methods.rtn import RoundToNearest
+from autocompress.sensitivity import sensitivities
 
 CALLS = token_calls(6)
 
@@ -33,7 +38,7 @@ def test_the_stored_weights_take_no_more_than_was_given(tag: str, effective_bits
     taken, n_elements = bits_taken(model)
     columns = sum(16 * e.shape[1] for e in model.encodings.values() if getattr(e, "input_scales", None) is not None)
     assert taken - columns <= effective_bits * n_elements
-    widths = {e.bits for e in model.encodings.values() if isinstance(e, GroupedIntegers)}
+    widths = {getattr(e, "bits", HALF) for e in model.encodings.values()}
     assert len(widths) > 1
 
 
@@ -47,6 +52,24 @@ def test_a_layer_that_the_output_hangs_on_gets_more_bits_than_the_others(tmp_pat
     model = compressed(module, tmp_path, step, calibration=CALLS)
     bits = {name: getattr(encoding, "bits", HALF) for name, encoding in model.encodings.items()}
     assert bits["bert.pooler.dense.weight"] > bits["bert.encoder.layer.0.output.dense.weight"]
+
+
+@contextmanager
+def rounded_to(weight: Weight, bits: int) -> Iterator[None]:
+    kept = weight.matrix.clone()
+    weight.write(torch.from_numpy(round_to_nearest(kept, bits, 32, symmetric=True).decode()))
+    yield
+    weight.write(kept)
+
+
+def test_eight_bits_do_as_much_harm_as_they_are_taken_to() -> None:
+    """A quarter of the harm for each bit more than 4, within a factor of two over all weights."""
+    module = bert()
+    module.classifier.weight.data.mul_(100)  # lifts what 8 bits do out of the noise of floating point
+    model = CompressibleModel(module)
+    alterations = {width: {w.name: partial(rounded_to, w, width) for w in model.weights("linear")} for width in (4, 8)}
+    four, eight = (sum(sensitivities(module, CALLS, alterations[width], "cpu").values()) for width in (4, 8))
+    assert four / 4**4 / 2 < eight < four / 4**4 * 2
 
 
 def test_weights_of_sixteen_bits_are_float16(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from scipy.special import rel_entr, softmax
 from tiny_models import bert
 from torch import nn
 
+from autocompress import sensitivity
 from autocompress.errors import Unsupported
 from autocompress.sensitivity import sensitivities
 
@@ -46,6 +47,26 @@ def test_it_is_the_mean_divergence_of_the_classes() -> None:
             divergences.append(rel_entr(before, softmax(logits(module, ids), axis=-1)).sum())
     assert found["nothing"] == pytest.approx(0, abs=1e-7)
     assert found["twice"] == pytest.approx(np.mean(divergences), rel=1e-3)
+
+
+@pytest.mark.parametrize(("largest_held_bytes", "times"), [(sensitivity.LARGEST_HELD_BYTES, 1), (1, 3)])
+def test_each_alteration_is_made_once_unless_the_outputs_of_all_calls_are_too_large_to_hold(
+    largest_held_bytes: int, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = bert()
+    rng = np.random.default_rng(0)
+    calls = [{"input_ids": rng.integers(5, 300, (1, length))} for length in (8, 10, 12)]
+    weight = module.classifier.weight
+    expected = sensitivities(module, calls, {"twice": lambda: scaled(weight, 2.0)}, "cpu")
+    monkeypatch.setattr(sensitivity, "LARGEST_HELD_BYTES", largest_held_bytes)
+    entered = []
+
+    def counted() -> AbstractContextManager[None]:
+        entered.append(1)
+        return scaled(weight, 2.0)
+
+    assert sensitivities(module, calls, {"twice": counted}, "cpu") == pytest.approx(expected, rel=1e-6)
+    assert len(entered) == times
 
 
 class Regression(nn.Module):
