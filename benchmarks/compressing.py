@@ -33,7 +33,8 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 MODELS = ("minilm-sst2", "fashion-resnet", "fsdd-whisper-small")
 N_CALIBRATION = 128
 N_TRAINING = 2000
-TRAINED = {"steps": 100, "patience": 0}
+N_STEPS = 100
+TRAINED = {"steps": N_STEPS, "patience": 0}
 GROUPS = {"group_size": 64, "scope": "layers"}
 
 METHODS: dict[str, list[Any]] = {
@@ -47,15 +48,15 @@ METHODS: dict[str, list[Any]] = {
     "magnitude": ["magnitude"],
     "wanda": ["wanda"],
     "sparsegpt": ["sparsegpt"],
-    "movement": [{"movement": TRAINED}],
-    "distil": [{"magnitude": {"sparsity": 0.3}}, {"distil": TRAINED}],
+    f"movement, {N_STEPS} steps": [{"movement": TRAINED}],
+    f"distil, {N_STEPS} steps": [{"magnitude": {"sparsity": 0.3}}, {"distil": TRAINED}],
     "kmeans": [{"kmeans": {"scope": "layers"}}],
-    "kmeans_tuned": [{"kmeans_tuned": {"scope": "layers", **TRAINED}}],
+    f"kmeans_tuned, {N_STEPS} steps": [{"kmeans_tuned": {"scope": "layers", **TRAINED}}],
     "rtn": [{"rtn": GROUPS}],
     "gptq": [{"gptq": GROUPS}],
     "awq": [{"awq": GROUPS}],
     "gptq, mixed bits": [{"gptq": {"effective_bits": 4.25, **GROUPS}}],
-    "qat": [{"qat": {**GROUPS, **TRAINED}}],
+    f"qat, {N_STEPS} steps": [{"qat": {**GROUPS, **TRAINED}}],
     "int8_weight_only": [{"int8_weight_only": {"scope": "layers"}}],
     "int8_dynamic": ["int8_dynamic"],
     "int8_static": ["int8_static"],

@@ -50,8 +50,8 @@ class Awq(CalibratedCoding, tag="awq"):
     grouped queries; see `find_folds`. All others only have their ranges clipped. It takes up to three more passes of
     one sample for each set of layers that read the same input.
 
-    Per 10^6 weights of layers with 1024 inputs, it computes for about a second on one core besides the passes over the
-    calibration data, and takes 30 MB; the statistics of each input of a layer group take 4 MB.
+    Per 10^6 weights of layers with 1024 inputs, it computes for about 1.1 seconds on one core besides the passes over
+    the calibration data, and takes 30 MB; the statistics of each input of a layer group take 4 MB.
 
     Source: Lin et al. 2023, AWQ, arXiv:2306.00978, section 3.2; clipping as in the authors' published program.
     """
