@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocompress.batches import as_tensors, batches
@@ -14,11 +17,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from autocompress.compressible import Inputs
+    from autocompress.stage_cache import StageCache
 
 CALLS_AT_ONCE = 4
 LARGEST_HELD_BYTES = 2**28
 """Outputs of the unaltered model are held up to this size; beyond it, alterations are made anew for the next calls."""
 LOGITS = "logits"
+FILE = "sensitivities.json"
 
 Alteration = Callable[[], AbstractContextManager[object]]
 """Makes a context in which the model is altered, and after which it is as it was."""
@@ -119,3 +124,43 @@ def _mean_divergence(expected: Tensor, altered: Tensor) -> float:
 def _relative_error(reference: Tensor, altered: Tensor) -> float:
     scale = float(reference.square().mean())
     return float((altered - reference).square().mean()) / scale if scale else float(altered.square().mean())
+
+
+def kept_sensitivities(
+    module: nn.Module,
+    calls: Sequence[Inputs],
+    determinants: Mapping[str, Any],
+    cache: StageCache,
+    measure: Callable[[], Mapping[str, float]],
+) -> dict[str, float]:
+    """Sensitivities that were measured before, in this search or another one, out of the stage cache; else now.
+
+    Args:
+        module: the model as it is now.
+        calls: by which is measured.
+        determinants: plain data; what else decides about the result.
+        cache: where they are kept.
+        measure: measures them.
+    """
+
+    def keep(folder: Path) -> None:
+        (folder / FILE).write_text(json.dumps(dict(measure())), encoding="utf-8")
+
+    key = cache.key("sensitivities", determinants, _digest(module, calls))
+    folder, _ = cache.find_or_build(key, keep)
+    kept: dict[str, float] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    return kept
+
+
+def _digest(module: nn.Module, calls: Sequence[Inputs]) -> str:
+    """Of the model's values and of the calls."""
+    import torch
+
+    hasher = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        hasher.update(f"{name} {tensor.dtype}".encode())
+        hasher.update(tensor.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    for call in calls:
+        for name in sorted(call):
+            hasher.update(name.encode() + call[name].tobytes())
+    return hasher.hexdigest()

@@ -12,6 +12,7 @@ from autocompress.methods.fake_integers import integer_sensitivities
 from autocompress.methods.integer_kernels import IntegerKernels
 from autocompress.methods.smoothing import smoothing_factors
 from autocompress.recipe import Choice, When
+from autocompress.sensitivity import kept_sensitivities
 
 SENSITIVITY_SAMPLES = 8
 
@@ -66,5 +67,12 @@ class Int8Static(IntegerKernels, tag="int8_static"):
         if self.smoothing:
             model.smoothing = smoothing_factors(model, calls, self.smoothing, context.device)
         if self.keep_float:
-            measured = integer_sensitivities(model, calls[:SENSITIVITY_SAMPLES], model.smoothing, context.device)
+            looked_at = calls[:SENSITIVITY_SAMPLES]
+            measured = kept_sensitivities(
+                model.module,
+                calls,
+                {"computed in": "int8", "smoothing": self.smoothing},
+                context.cache,
+                lambda: integer_sensitivities(model, looked_at, model.smoothing, context.device),
+            )
             model.float_layers = tuple(sorted(measured, key=lambda name: -measured[name])[: self.keep_float])

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autocompress.bit_allocation import allocate_bits
-from autocompress.compressible import StepContext, Weight, as_numpy
-from autocompress.sensitivity import Alteration, sensitivities
+from autocompress.compressible import StepContext, Weight
+from autocompress.sensitivity import Alteration, kept_sensitivities, sensitivities
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    from autocompress.compressible import Inputs
     from autocompress.facts import WeightFact
     from autocompress.methods.integer_coding import IntegerCoding
 
@@ -25,7 +21,6 @@ WIDTHS = (*MEASURED_WIDTHS, 8)
 HALF = 16
 """A weight of this width is stored as float16, not as integers."""
 N_CALLS = 32
-SENSITIVITIES_FILE = "sensitivities.json"
 
 
 def mixed_widths(
@@ -42,10 +37,14 @@ def mixed_widths(
         Unsupported: there is no calibration data, or ``effective_bits`` is less than the narrowest integers take.
     """
     calls = context.calibration()[:N_CALLS]
-    digest = _digest(module, weights, calls)
-    key = context.cache.key("sensitivities", MEASURED_WIDTHS, step.group_size, step.symmetric, digest)
-    folder, _ = context.cache.find_or_build(key, lambda fresh: _measure(step, module, weights, calls, context, fresh))
-    measured = json.loads((folder / SENSITIVITIES_FILE).read_text(encoding="utf-8"))
+    names = [weight.name for weight in weights]
+    measured = kept_sensitivities(
+        module,
+        calls,
+        {"rounded to": MEASURED_WIDTHS, "group_size": step.group_size, "symmetric": step.symmetric, "weights": names},
+        context.cache,
+        lambda: sensitivities(module, calls, _roundings(step, weights, context), context.device),
+    )
     harm = {w.name: _harm({width: measured[f"{width} {w.name}"] for width in MEASURED_WIDTHS}) for w in weights}
     sizes = {w.name: {width: stored_bits(w.fact, width, step) for width in (*WIDTHS, HALF)} for w in weights}
     return allocate_bits(harm, sizes, effective_bits * sum(weight.fact.n_elements for weight in weights))
@@ -65,21 +64,13 @@ def stored_bits(weight: WeightFact, width: int, step: IntegerCoding) -> int:
     return weight.n_elements * width + n_groups * (16 + (0 if step.symmetric else width))
 
 
-def _measure(
-    step: IntegerCoding,
-    module: nn.Module,
-    weights: Sequence[Weight],
-    calls: Sequence[Inputs],
-    context: StepContext,
-    folder: Path,
-) -> None:
-    alterations = {
+def _roundings(step: IntegerCoding, weights: Sequence[Weight], context: StepContext) -> dict[str, Alteration]:
+    """Each weight rounded to each width, by itself."""
+    return {
         f"{width} {weight.name}": _rounding(step, weight, width, context)
         for weight in weights
         for width in MEASURED_WIDTHS
     }
-    found: Mapping[str, float] = sensitivities(module, calls, alterations, context.device)
-    (folder / SENSITIVITIES_FILE).write_text(json.dumps(found), encoding="utf-8")
 
 
 def _rounding(step: IntegerCoding, weight: Weight, width: int, context: StepContext) -> Alteration:
@@ -100,15 +91,3 @@ def _rounding(step: IntegerCoding, weight: Weight, width: int, context: StepCont
         return rounded()
 
     return alteration
-
-
-def _digest(module: nn.Module, weights: Sequence[Weight], calls: Sequence[Inputs]) -> str:
-    """Of all that the sensitivities depend on."""
-    hasher = hashlib.sha256(" ".join(weight.name for weight in weights).encode())
-    tensors: Iterator[tuple[str, Tensor]] = iter(module.state_dict().items())
-    for name, tensor in tensors:
-        hasher.update(name.encode() + as_numpy(tensor).tobytes())
-    for call in calls:
-        for name in sorted(call):
-            hasher.update(name.encode() + call[name].tobytes())
-    return hasher.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from torch import nn
 
 from autocompress import sensitivity
 from autocompress.errors import Unsupported
-from autocompress.sensitivity import sensitivities
+from autocompress.sensitivity import kept_sensitivities, sensitivities
+from autocompress.stage_cache import StageCache
 
 
 @contextmanager
@@ -89,3 +91,23 @@ def test_of_other_outputs_it_is_the_relative_squared_error() -> None:
 def test_without_data_nothing_can_be_measured() -> None:
     with pytest.raises(Unsupported, match="calibration data"):
         sensitivities(Regression(), [], {}, "cpu")
+
+
+def test_what_was_measured_once_is_kept_for_all_until_the_model_the_calls_or_the_question_changes(
+    tmp_path: Path,
+) -> None:
+    cache, module, asked = StageCache(tmp_path, 10**9), bert(), []
+    calls = [{"input_ids": np.arange(5, 13)[None]}]
+
+    def measured(question: str, calls: list[dict[str, np.ndarray]]) -> dict[str, float]:
+        def measure() -> dict[str, float]:
+            asked.append(question)
+            return {"layer": float(len(asked))}
+
+        return kept_sensitivities(module, calls, {"question": question}, cache, measure)
+
+    assert [measured("int8", calls) for _ in range(3)] == [{"layer": 1.0}] * 3
+    assert measured("4 bits", calls) == {"layer": 2.0}
+    assert measured("int8", calls * 2) == {"layer": 3.0}
+    module.classifier.weight.data[0, 0] += 1
+    assert measured("int8", calls) == {"layer": 4.0}
