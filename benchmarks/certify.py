@@ -6,8 +6,9 @@ the recipes, and so many samples, with replacement, for a search part and a hold
 on the search part is inside the limit is what a search without certificates hands out (*by the search part*). *Looked
 at again*: the first of the five smallest such whose drop on the holdout is inside the limit as well. *Certified*: the
 first of the five whose upper bound on the holdout is, as in `autocompress/measure/certify.py`; where none is, the
-search says so (*observed only*). Wrong is what in truth breaks the limit. Size is what that costs: the median over the
-searches in which the way hands something out.
+search says so (*observed only*). Wrong is what in truth breaks the limit. Size is over the original's, the median of
+what is handed out; the last column is what it costs to ask for more than the search part: the size over that of the
+choice by the search part, the geometric mean over the searches in which the way hands something out.
 
 Needs AUTOCOMPRESS_ASSETS, the folder with the models and their data. Outcomes are kept in the cache
 (AUTOCOMPRESS_CACHE), so that one that was stopped goes on.
@@ -35,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from intervals import told_share
 from known_models import KnownModel, known_models, spec_of
 from ledger import Ledger
-from sections import print_section, this_machine, today
+from sections import command_line, print_section, this_machine, today
 
 from autocompress.errors import AutocompressError
 from autocompress.measure.certify import MOST_FINALISTS, certify
@@ -264,8 +265,8 @@ def table(
     """The ways to choose, for each pair of sizes of the parts."""
     wrong = population.excess(np.ones(population.n_samples), limit) > 0
     sizes = np.array([candidate.size for candidate in population.candidates])
-    yield "| search + holdout samples | way | hands something out | wrong, of all searches | wrong, of those | size |"
-    yield "|---|---|---:|---:|---:|---:|"
+    yield "| samples | way | hands something out | wrong, of all searches | wrong, of those | size | larger by |"
+    yield "|---|---|---:|---:|---:|---:|---:|"
     for n_search, n_holdout in parts:
         chance = np.random.default_rng([n_search, n_holdout])
         drawn = [draw(population, limit, n_tried, n_search, n_holdout, chance) for _ in range(n_searches)]
@@ -279,7 +280,19 @@ def table(
             n_wrong = int(wrong[given].sum())
             size = ratio(float(np.median(sizes[given]))) if given else "–"
             told = f"{told_share(len(given), n_searches)} | {told_share(n_wrong, n_searches)}"
-            yield f"| {n_search:,} + {n_holdout:,} | {name} | {told} | {told_share(n_wrong, len(given))} | {size} |"
+            larger = ratio(cost(sizes, ways["by the search part"], chosen))
+            told += f" | {told_share(n_wrong, len(given))}"
+            yield f"| {n_search:,} + {n_holdout:,} | {name} | {told} | {size} | {larger} |"
+
+
+def cost(sizes: Array, plain: Sequence[int | None], chosen: Sequence[int | None]) -> float | None:
+    """How much larger the chosen are than the plain choices of the same searches, as a geometric mean."""
+    both = [
+        (sizes[mine], sizes[its])
+        for mine, its in zip(chosen, plain, strict=True)
+        if mine is not None and its is not None
+    ]
+    return float(np.exp(np.mean([np.log(mine / its) for mine, its in both]))) if both else None
 
 
 def about(population: Population, limit: QualityLimit) -> str:
@@ -295,12 +308,10 @@ def about(population: Population, limit: QualityLimit) -> str:
     return told
 
 
-def report(
-    models: Sequence[str], parts: Sequence[tuple[int, int]], n_tried: int, n_searches: int, command: str
-) -> Iterator[str]:
+def report(models: Sequence[str], parts: Sequence[tuple[int, int]], n_tried: int, n_searches: int) -> Iterator[str]:
     """The section, line by line."""
     yield f"{SECTION}\n"
-    yield f"`{command}`, {today()}, {this_machine()}.\n"
+    yield f"`{command_line(sys.argv)}`, {today()}, {this_machine()}.\n"
     yield (__doc__ or "").partition("Needs ")[0].strip()
     yield f"\n{n_searches:,} searches of {n_tried} recipes each; 95 % intervals over searches in brackets."
     for model in models:
@@ -320,8 +331,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="the Markdown file whose section is replaced")
     options = parser.parse_args()
     parts = [(int(search), int(holdout)) for search, _, holdout in (part.partition("+") for part in options.parts)]
-    command = f"python benchmarks/certify.py --models {' '.join(options.models)} --searches {options.searches}"
-    lines = report(options.models, parts, options.tried, options.searches, command)
+    lines = report(options.models, parts, options.tried, options.searches)
     print_section(lines, SECTION, options.write)
 
 

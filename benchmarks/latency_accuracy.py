@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from intervals import interval, percentile, told_share
 from known_models import KnownModel, known_models, spec_of
 from ledger import Ledger
-from sections import print_section, this_machine, today, when_and_where
+from sections import command_line, print_section, this_machine, today, when_and_where
 
 from autocompress import registry
 from autocompress.formats.base import Runner
@@ -251,7 +251,7 @@ def by_pair(chosen: Chosen) -> Iterator[str]:
         yield f"| {model}, {pair} | {' | '.join(cells)} |"
 
 
-def report(models: Sequence[str], repetitions: Mapping[str, int], command: str, ledger: Ledger) -> Iterator[str]:
+def report(models: Sequence[str], repetitions: Mapping[str, int], ledger: Ledger) -> Iterator[str]:
     """The section, line by line."""
     chosen = {
         (condition, model, pair, name): [
@@ -265,7 +265,7 @@ def report(models: Sequence[str], repetitions: Mapping[str, int], command: str, 
         for name in PROTOCOLS
     }
     yield f"{SECTION}\n"
-    yield f"`{command}`, {when_and_where(row for rows in chosen.values() for row in rows)}.\n"
+    yield f"`{command_line(sys.argv)}`, {when_and_where(row for rows in chosen.values() for row in rows)}.\n"
     yield (__doc__ or "").partition("Needs ")[0].strip()
     yield f"\nModels: {', '.join(models)}; n counts all pairs. Intervals are 95 %, by bootstrap and by Wilson."
     for condition in CONDITIONS:
@@ -292,10 +292,7 @@ def main() -> None:
     ledger = Ledger(options.keep and options.keep / "latency-accuracy.json")
     burners = options.burners if options.burners is not None else len(os.sched_getaffinity(0))
     measure(options.models, repetitions, burners, ledger)
-    command = (
-        f"python benchmarks/latency_accuracy.py --repetitions {options.repetitions} --at-length {options.at_length}"
-    )
-    print_section(report(options.models, repetitions, command, ledger), SECTION, options.write)
+    print_section(report(options.models, repetitions, ledger), SECTION, options.write)
 
 
 if __name__ == "__main__":

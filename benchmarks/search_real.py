@@ -47,7 +47,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from intervals import interval
 from known_models import RECIPES, KnownModel, known_models, spec_of
 from ledger import Ledger
-from sections import print_section, this_machine, today, when_and_where
+from sections import command_line, print_section, this_machine, today, when_and_where
 
 from autocompress.dominance import nondominated
 from autocompress.errors import AutocompressError
@@ -517,14 +517,13 @@ def report(
     trials: int,
     least_trials: int,
     keep: Path,
-    command: str,
     *,
     train: bool,
 ) -> Iterator[str]:
     """The section, line by line."""
     matches = [match(model, seed, trials, least_trials, keep, train=train) for seed in seeds for model in models]
     yield f"{SECTION}\n"
-    yield f"`{command}`, {when_and_where(search for one in matches for search in one.searches)}.\n"
+    yield f"`{command_line(sys.argv)}`, {when_and_where(search for one in matches for search in one.searches)}.\n"
     yield (__doc__ or "").partition("write it.")[2].partition("Needs ")[0].strip()
     yield (
         f"\nSeeds: {', '.join(map(str, seeds))}; means over them. *Same trials*: after as many trials of each, "
@@ -554,10 +553,8 @@ def main() -> None:
     options = parser.parse_args()
     keep = (options.keep or cache_root() / "benchmark-search-real").absolute()
     least_trials = options.trials if options.least_trials is None else options.least_trials
-    command = f"python benchmarks/search_real.py --models {' '.join(options.models)} --seeds {options.seeds}"
-    command += f" --trials {options.trials}{' --train' if options.train else ''}"
     seeds = range(1, options.seeds + 1)
-    lines = report(options.models, seeds, options.trials, least_trials, keep, command, train=options.train)
+    lines = report(options.models, seeds, options.trials, least_trials, keep, train=options.train)
     print_section(lines, SECTION, options.write)
 
 

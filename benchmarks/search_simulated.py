@@ -34,7 +34,7 @@ import optuna
 sys.path.insert(0, str(Path(__file__).parent))
 
 from intervals import interval
-from sections import print_section, this_machine, today
+from sections import command_line, print_section, this_machine, today
 from simulated_models import (
     KNOWN_GOOD,
     LIMIT,
@@ -415,8 +415,7 @@ def report(
 ) -> Iterator[str]:
     """The section, line by line."""
     yield f"{SECTION}\n"
-    command = f"python benchmarks/search_simulated.py --seeds {seeds}"
-    yield f"`{command}`, {today()}, {this_machine()}.\n"
+    yield f"`{command_line(sys.argv)}`, {today()}, {this_machine()}.\n"
     yield (__doc__ or "").partition("rivals.")[2].partition("Run:")[0].strip()
     for model in models:
         assert MODELS[model].best_hypervolume > 0  # found before the processes are forked

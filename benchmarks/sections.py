@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ A section that isn't here was not measured yet:
     python benchmarks/search_simulated.py --seeds 20 --write docs/benchmarks.md
 """
 
+UNSHOWN = ("--write", "--keep", "--processes")
+
 
 def today() -> str:
     """The day, as sections tell it."""
@@ -31,6 +34,18 @@ def today() -> str:
 def this_machine() -> str:
     """What the figures were taken on, as sections tell it."""
     return f"{len(os.sched_getaffinity(0))} cores of {cpu_name()}"
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """What was called, without the options that change no figure."""
+    script, *given = arguments
+    shown = [f"python benchmarks/{Path(script).name}"]
+    left_out = False
+    for argument in given:
+        left_out = argument in UNSHOWN or (left_out and not argument.startswith("--"))
+        if not left_out and argument.partition("=")[0] not in UNSHOWN:
+            shown.append(shlex.quote(argument))
+    return " ".join(shown)
 
 
 def when_and_where(entries: Iterable[Mapping[str, Any]]) -> str:

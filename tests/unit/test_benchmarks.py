@@ -102,6 +102,13 @@ class TestSections:
         assert with_section(once, "## One", "## One\n\n1\n") == once
 
 
+def test_a_section_names_its_command_without_where_it_was_written() -> None:
+    command_line = benchmark("sections").command_line
+    given = ["/a/b/certify.py", "--models", "a b", "--keep", "/tmp/x", "--seeds", "3", "--write=docs/benchmarks.md"]
+    assert command_line(given) == "python benchmarks/certify.py --models 'a b' --seeds 3"
+    assert command_line(["certify.py", "--write", "docs/benchmarks.md"]) == "python benchmarks/certify.py"
+
+
 class TestIntervals:
     def test_a_proportion_of_nothing_seen_is_still_uncertain(self) -> None:
         share, low, high = benchmark("intervals").proportion(0, 100)
@@ -202,6 +209,12 @@ class TestCertify:
         certified = [one.certified for one in drawn if one.certified is not None]
         assert by_looks > 0.4
         assert sum(wrong[certified]) <= 0.1 * len(drawn)
+
+    def test_the_cost_is_that_of_searches_in_which_something_is_handed_out(self) -> None:
+        cost, sizes = benchmark("certify").cost, np.array([0.1, 0.2, 0.4])
+        assert cost(sizes, [0, 0, None], [1, None, None]) == pytest.approx(2.0)
+        assert cost(sizes, [0, 0], [0, 2]) == pytest.approx(2.0)
+        assert cost(sizes, [0], [None]) is None
 
     def test_the_ladder_is_of_recipes_that_exist_each_once(self) -> None:
         recipes = [Recipe(steps=steps_from_plain(steps), format="onnx") for steps in benchmark("certify").ladder()]
