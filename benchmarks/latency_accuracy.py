@@ -280,8 +280,8 @@ def main() -> None:
     """Take what is missing, print the tables, and write them into a document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=known_models(), metavar="MODEL")
-    parser.add_argument("--repetitions", type=int, default=20, help="of each pair, by the short look")
-    parser.add_argument("--at-length", type=int, default=8, help="the same at length, which takes up to 40 s each")
+    parser.add_argument("--repetitions", type=int, default=16, help="of each pair, by the short look")
+    parser.add_argument("--at-length", type=int, default=5, help="the same at length, which takes up to 40 s each")
     parser.add_argument("--burners", type=int, help="children that make the load; as many as there are cores")
     parser.add_argument(
         "--keep", type=Path, help="a folder for single readings; those that it holds aren't taken again"

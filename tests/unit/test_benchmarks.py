@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from autocompress.events import ModelRead, TrialFinished
+from autocompress.jobs import PrepareJob, Workspace
 from autocompress.measure.outcomes import Outcomes
 from autocompress.recipe import Recipe, steps_from_plain
 from autocompress.records import StageTime, Status, TrialRecord
-from autocompress.spec import QualityLimit
+from autocompress.spec import ModelSpec, QualityLimit
 from autocompress.tasks.base import Metric
 
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
@@ -257,6 +258,27 @@ class TestSearchReal:
         assert match.share(match.done("ours")) == pytest.approx(4 / 81)
         assert match.share(match.done("ours", "25 %")) == pytest.approx(1 / 81)
         assert match.time_to_match() == 0.25
+
+    def test_a_trial_that_fails_in_its_process_is_told_from_one_that_gives_figures(self, tmp_path: Path) -> None:
+        workspace = Workspace(
+            model=ModelSpec(path=str(tmp_path / "gone")),
+            data=None,
+            task="text-classification",
+            device="cpu",
+            threads=1,
+            seed=0,
+            baseline=tmp_path / "baseline",
+            cache=tmp_path / "cache",
+            cache_cap_bytes=1,
+        )
+        with pytest.raises(RuntimeError, match="the trial failed"):
+            benchmark("search_real").in_a_new_process(PrepareJob(workspace=workspace), tmp_path, timeout=120)
+        assert "gone" in (tmp_path / "log.txt").read_text()
+
+    def test_what_is_refused_beforehand_is_no_trial(self) -> None:
+        script = benchmark("search_real")
+        done = self.tried(1, 4, -1, -1)
+        assert script.computed([script.Tried(0.5, done.recipe, "refused"), done]) == [done]
 
     def test_what_the_last_judgement_finds_outside_the_limit_counts_nothing(self) -> None:
         match = self.match()
