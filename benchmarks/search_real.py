@@ -6,12 +6,13 @@ space (`SearchSpace.propose`); each trial is done whole in a new process, by the
 quality on all of the search part and the short look at latency, but no memory. What is refused beforehand is pruned and
 costs it nothing; duplicates and failures come as they come. The clock begins with the process of either, original
 included, and ends with our last trial: what we spend on judging finalists isn't counted. Methods that train are left
-out of both, unless `--train` is given.
+out of both, unless `--train` is given. `--warm` adds the same loop with our warm processes and our cache of stages, to
+tell what is due to those from what is due to the proposals.
 
 Judged are the recipes that either sees on its front of size and latency inside the limit, after 25, 50 and 100 % of the
 time: built again, timed at length, and judged on the search part and on the holdout, which neither has seen. A front's
 volume is what it dominates of the logarithms of size and latency, the original being the corner, as a share of what
-both arms together reach with that model and seed; it counts recipes inside the limit on the search part.
+all arms together reach with that model and seed; it counts recipes inside the limit on the search part.
 
 Needs AUTOCOMPRESS_ASSETS, the folder with the models and their data. Finished searches and judgements are kept, so that
 a benchmark that was stopped goes on; nothing else should keep the machine busy meanwhile.
@@ -57,6 +58,7 @@ from autocompress.jobs import (
     ORIGINAL_FORMAT,
     Answer,
     BuildJob,
+    Failed,
     Job,
     MeasureJob,
     Prepared,
@@ -73,6 +75,7 @@ from autocompress.recipe import Recipe
 from autocompress.recipe_words import recipe_in_words
 from autocompress.records import Measurement, Status
 from autocompress.report.numbers import ratio
+from autocompress.search.launcher import Launcher
 from autocompress.search.preflight import check, workspace_of
 from autocompress.search.sampler.hypervolume import hypervolume
 from autocompress.space import SearchSpace
@@ -82,6 +85,7 @@ from autocompress.stage_cache import cache_root
 SECTION = "## Real searches"
 MODELS = ("minilm-sst2", "cifar10-resnet20", "books-llama-small")
 OURS, OPTUNA = "ours", "Optuna"
+WARM = "Optuna, warm"
 ARMS = (OURS, OPTUNA)
 CUTS: dict[str, float | None] = {"25 %": 0.25, "50 %": 0.5, "100 %": 1.0, "same trials": None}
 """When the fronts are looked at: after shares of the time; after as many trials of either, whatever the time."""
@@ -205,8 +209,9 @@ def in_a_new_process(job: Job, folder: Path, timeout: float) -> Answer:
 class Loop:
     """What an engineer would write around the code that builds and measures."""
 
-    def __init__(self, spec: SearchSpec, folder: Path, started: float) -> None:
+    def __init__(self, spec: SearchSpec, folder: Path, started: float, *, warm: bool) -> None:
         self.spec = spec
+        self._launcher = Launcher(spec.device) if warm else None
         self.rows: list[Tried] = []
         self._folder = folder
         self._started = started
@@ -246,9 +251,10 @@ class Loop:
         return row.log_size, row.log_latency
 
     def _measured(self, recipe: Recipe, artifact: Path, original: Path | None) -> Measurement:
-        cache = self._folder / "cache"
-        shutil.rmtree(cache, ignore_errors=True)  # each trial is done whole
-        workspace = self._workspace.model_copy(update={"cache": cache, "cache_after_seconds": math.inf})
+        workspace = self._workspace.model_copy(update={"cache": self._folder / "cache" / "stages"})
+        if self._launcher is None:  # each trial is done whole
+            shutil.rmtree(workspace.cache, ignore_errors=True)
+            workspace = workspace.model_copy(update={"cache_after_seconds": math.inf})
         build = BuildJob(workspace=workspace, prepared=self._prepared, recipe=recipe, artifact=artifact)
         measure = MeasureJob(
             workspace=workspace,
@@ -263,11 +269,20 @@ class Loop:
         return answer.measured.measurement
 
     def _ask(self, job: Job) -> Answer:
-        return in_a_new_process(job, self._folder, self.spec.budget.trial_timeout)
+        timeout = self.spec.budget.trial_timeout
+        if self._launcher is None:
+            return in_a_new_process(job, self._folder, timeout)
+        log = self._folder / "log.txt"
+        answer = self._launcher.run(
+            job, log=log, timeout_seconds=timeout, memory_bytes=None, on_progress=lambda _: None
+        )
+        if isinstance(answer, Failed):
+            raise RuntimeError(answer.error.message)
+        return answer
 
 
 def optuna_loop(
-    model: str, seed: int, started: float, seconds: float, least_trials: int, folder_name: str, train: bool
+    model: str, seed: int, started: float, seconds: float, least_trials: int, folder_name: str, train: bool, warm: bool
 ) -> None:
     """Search until the time is over and as many trials are done as we did, and write the trials down."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -275,7 +290,7 @@ def optuna_loop(
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as our own children have it
     folder = Path(folder_name)
-    loop = Loop(spec_for(model, seed, train=train), folder, started)
+    loop = Loop(spec_for(model, seed, train=train), folder, started, warm=warm)
 
     def stop_in_time(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         del trial
@@ -290,14 +305,14 @@ def optuna_loop(
 
 
 def search_optuna(
-    model: str, seed: int, seconds: float, least_trials: int, folder: Path, *, train: bool
+    model: str, seed: int, seconds: float, least_trials: int, folder: Path, *, train: bool, warm: bool
 ) -> list[Tried]:
     """The loop, in a process of its own.
 
     Raises:
         RuntimeError: it did not get to its end.
     """
-    arguments = (model, seed, time.time(), seconds, least_trials, str(folder.absolute()), train)
+    arguments = (model, seed, time.time(), seconds, least_trials, str(folder.absolute()), train, warm)
     process = multiprocessing.get_context("spawn").Process(target=optuna_loop, args=arguments)
     process.start()
     process.join()
@@ -357,7 +372,7 @@ class Match:
 
     def to_judge(self) -> list[Tried]:
         """All that stand on a front at one of the moments."""
-        members = [row for cut in CUTS for arm in ARMS for row in front(self.done(arm, cut))]
+        members = [row for cut in CUTS for arm in self.rows for row in front(self.done(arm, cut))]
         return list({row.digest: row for row in members}.values())
 
     def judged_point(self, row: Tried) -> Point | None:
@@ -420,14 +435,15 @@ def judge(model: str, spec: SearchSpec, rows: Sequence[Tried], ledger: Ledger) -
             print(f"{model}, seed {spec.seed}: {entry}", file=sys.stderr)
 
 
-def match(model: str, seed: int, trials: int, least_trials: int, keep: Path, *, train: bool) -> Match:
+def match(model: str, seed: int, trials: int, least_trials: int, keep: Path, *, train: bool, warm: bool) -> Match:
     """Run the searches that are missing, one after the other, and judge their fronts."""
     folder = keep / f"{model}-{seed}-{trials}{'-train' if train else ''}"
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob("unfinished-*"):  # by one that was killed
         shutil.rmtree(left)
     ledger = Ledger(folder / "searches.json")
-    for arm in ARMS:
+    arms = (*ARMS, WARM) if warm else ARMS
+    for arm in arms:
         if arm in ledger.entries:
             continue
         with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder) as temporary:
@@ -436,12 +452,13 @@ def match(model: str, seed: int, trials: int, least_trials: int, keep: Path, *, 
                 rows = search_ours(model, seed, trials, Path(temporary), train=train)
             else:
                 seconds = max(row["seconds"] for row in ledger.entries[OURS]["rows"])
-                rows = search_optuna(model, seed, seconds, least_trials, Path(temporary), train=train)
+                least = least_trials if arm == OPTUNA else 0
+                rows = search_optuna(model, seed, seconds, least, Path(temporary), train=train, warm=arm == WARM)
         about = {"day": today(), "machine": this_machine(), "load": os.getloadavg()[2]}
         ledger.keep(arm, about | {"rows": [asdict(row) for row in rows]})
-    by_arm = {arm: [Tried(**row) for row in ledger.entries[arm]["rows"]] for arm in ARMS}
+    by_arm = {arm: [Tried(**row) for row in ledger.entries[arm]["rows"]] for arm in arms}
     judged = Ledger(folder / "judged.json")
-    played = Match(model, seed, by_arm, judged.entries, tuple(ledger.entries.values()))
+    played = Match(model, seed, by_arm, judged.entries, tuple(ledger.entries[arm] for arm in arms))
     judge(model, spec_for(model, seed, train=train), played.to_judge(), judged)
     return played
 
@@ -454,7 +471,7 @@ def table(matches: Sequence[Match]) -> Iterator[str]:
     heads = [name if share is None else f"at {name}" for name, share in CUTS.items()]
     yield f"| | trials | distinct | failed | s a trial | {' | '.join(heads)} | smallest | fastest | inside on holdout |"
     yield f"|---|{'---:|' * (7 + len(heads))}"
-    for arm in ARMS:
+    for arm in matches[0].rows:
         done = [computed(one.done(arm)) for one in matches]
         counts = [
             np.mean([len(rows) for rows in done]),
@@ -500,7 +517,7 @@ def fronts(one: Match) -> Iterator[str]:
     """Both fronts at the end, as judged."""
     yield "| | recipe | size | speed | inside on holdout |"
     yield "|---|---|---:|---:|---|"
-    for arm in ARMS:
+    for arm in one.rows:
         for row in sorted(front(one.done(arm)), key=lambda row: row.log_size or 0.0):
             found = one.judged.get(row.digest, {})
             if "excess" not in found:
@@ -519,16 +536,17 @@ def report(
     keep: Path,
     *,
     train: bool,
+    warm: bool,
 ) -> Iterator[str]:
     """The section, line by line."""
-    matches = [match(model, seed, trials, least_trials, keep, train=train) for seed in seeds for model in models]
+    matches = [
+        match(model, seed, trials, least_trials, keep, train=train, warm=warm) for seed in seeds for model in models
+    ]
     yield f"{SECTION}\n"
     yield f"`{command_line(sys.argv)}`, {when_and_where(search for one in matches for search in one.searches)}.\n"
     yield (__doc__ or "").partition("write it.")[2].partition("Needs ")[0].strip()
-    yield (
-        f"\nSeeds: {', '.join(map(str, seeds))}; means over them. *Same trials*: after as many trials of each, "
-        "whatever the time. Smallest and fastest are the front's ends at 100 %, geometric means."
-    )
+    yield f"\nSeeds: {', '.join(map(str, seeds))}; means over them. *Same trials*: after as many trials of each, whatever"
+    yield "the time. Smallest and fastest are the ends of the front at 100 %, geometric means."
     yield "\n### Difference of the volumes, ours − Optuna\n"
     yield from comparison(matches)
     for model in models:
@@ -548,13 +566,14 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=60, help="of our search, which sets the time for both")
     parser.add_argument("--least-trials", type=int, help="the loop goes on to so many after the time; --trials")
     parser.add_argument("--train", action="store_true", help="also try methods that train, in both arms")
+    parser.add_argument("--warm", action="store_true", help="also the loop with our processes and cache of stages")
     parser.add_argument("--keep", type=Path, help="the folder for searches that have ended; one in the cache")
     parser.add_argument("--write", type=Path, help="the Markdown file whose section is replaced")
     options = parser.parse_args()
     keep = (options.keep or cache_root() / "benchmark-search-real").absolute()
     least_trials = options.trials if options.least_trials is None else options.least_trials
     seeds = range(1, options.seeds + 1)
-    lines = report(options.models, seeds, options.trials, least_trials, keep, train=options.train)
+    lines = report(options.models, seeds, options.trials, least_trials, keep, train=options.train, warm=options.warm)
     print_section(lines, SECTION, options.write)
 
 
