@@ -38,7 +38,7 @@ from known_models import KnownModel, known_models, spec_of
 from ledger import Ledger
 from sections import command_line, print_section, this_machine, today
 
-from autocompress.errors import AutocompressError
+from autocompress.errors import AutocompressError, RecipeError
 from autocompress.measure.certify import MOST_FINALISTS, certify
 from autocompress.measure.outcomes import Outcomes
 from autocompress.recipe import Recipe, steps_from_plain
@@ -174,8 +174,11 @@ def _judge(known: KnownModel, recipe: Recipe, folder: Path, ledger: Ledger) -> N
             for part in ("search", "holdout"):
                 path = folder / f"{recipe.digest}-{part}.npz"
                 measured = known.judge(recipe.format, artifact, part, outcomes=path)
-        except AutocompressError as problem:
-            ledger.keep(recipe.digest, {"reason": str(problem)})
+        except RecipeError as refused:
+            ledger.keep(recipe.digest, {"reason": str(refused)})
+            return
+        except AutocompressError as problem:  # not the recipe's fault: to be tried again
+            print(f"{known.spec.name}: {recipe}: {problem}", file=sys.stderr)
             return
     ledger.keep(recipe.digest, {"words": recipe_in_words(recipe), "size_bytes": measured.size_bytes})
     drop = measured.quality.drop.value if measured.quality else float("nan")

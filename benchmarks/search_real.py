@@ -378,7 +378,7 @@ class Match:
     def judged_point(self, row: Tried) -> Point | None:
         """A recipe's figures by the last judgement, if it keeps the limits by it."""
         found = self.judged.get(row.digest)
-        if found is None or found.get("problem") or found["excess"] > 0:
+        if found is None or found["excess"] > 0:
             return None
         return found["log_size"], found["log_latency"]
 
@@ -418,13 +418,12 @@ def judge(model: str, spec: SearchSpec, rows: Sequence[Tried], ledger: Ledger) -
                     recipe.format, folder, "search", figures=frozenset({"latency", "quality"}), precise=True
                 )
                 holdout = known.judge(recipe.format, folder, "holdout")
-            except AutocompressError as problem:
-                ledger.keep(row.digest, {"words": recipe_in_words(recipe), "problem": str(problem)})
+            except AutocompressError as problem:  # counts as if it had not been found, until it is tried again
+                print(f"{model}, seed {spec.seed}: {recipe}: {problem}", file=sys.stderr)
                 continue
             again = tried(0.0, recipe, measured, original, spec)
             drop_limits = spec.constraints.model_copy(update=dict.fromkeys(("size", "latency", "ram", "vram")))
             entry = {
-                "words": f"{recipe_in_words(recipe)}, as {recipe.format}",
                 "log_size": again.log_size,
                 "log_latency": again.log_latency,
                 "excess": again.excess,
@@ -519,13 +518,14 @@ def fronts(one: Match) -> Iterator[str]:
     yield "|---|---|---:|---:|---|"
     for arm in one.rows:
         for row in sorted(front(one.done(arm)), key=lambda row: row.log_size or 0.0):
-            found = one.judged.get(row.digest, {})
-            if "excess" not in found:
-                yield f"| {arm} | {found.get('words')} | – | – | {found.get('problem')} |"
+            recipe, found = Recipe.model_validate(row.recipe), one.judged.get(row.digest)
+            words = f"{recipe_in_words(recipe)}, as {recipe.format}"
+            if found is None:
+                yield f"| {arm} | {words} | – | – | not judged |"
                 continue
             size, speed = ratio(math.exp(found["log_size"])), ratio(math.exp(-found["log_latency"]))
             inside = "yes" if found["excess_on_holdout"] <= 0 else "no"
-            yield f"| {arm} | {found['words']} | {size} | {speed}{'~' if found['contended'] else ''} | {inside} |"
+            yield f"| {arm} | {words} | {size} | {speed}{'~' if found['contended'] else ''} | {inside} |"
 
 
 def report(
@@ -545,8 +545,8 @@ def report(
     yield f"{SECTION}\n"
     yield f"`{command_line(sys.argv)}`, {when_and_where(search for one in matches for search in one.searches)}.\n"
     yield (__doc__ or "").partition("write it.")[2].partition("Needs ")[0].strip()
-    yield f"\nSeeds: {', '.join(map(str, seeds))}; means over them. *Same trials*: after as many trials of each, whatever"
-    yield "the time. Smallest and fastest are the ends of the front at 100 %, geometric means."
+    yield f"\nSeeds: {', '.join(map(str, seeds))}; means over them. *Same trials*: after as many trials of each,"
+    yield "whatever the time. Smallest and fastest are the ends of the front at 100 %, geometric means."
     yield "\n### Difference of the volumes, ours − Optuna\n"
     yield from comparison(matches)
     for model in models:
