@@ -225,7 +225,7 @@ def draw(
         return Drawn(None, None, None)
     holdout = chance.integers(0, n, n_holdout)
     beyond = population.excess(np.bincount(holdout, minlength=n).astype(float), limit)
-    original = at(population.original, holdout)
+    original = population.original.at(holdout)
     return Drawn(
         order[0],
         next((index for index in order if beyond[index] <= 0), None),
@@ -250,13 +250,8 @@ def is_certified(
     n_finalists: int,
 ) -> bool:
     """Whether the candidate gets its certificate on the drawn holdout."""
-    candidate = at(population.candidates[index].outcomes, holdout)
+    candidate = population.candidates[index].outcomes.at(holdout)
     return certify(population.metric, candidate, original, limit, n_finalists=n_finalists).certified
-
-
-def at(outcomes: Outcomes, samples: npt.NDArray[np.int64]) -> Outcomes:
-    """The outcomes of some of the samples, as often as they are named."""
-    return Outcomes({name: (over[samples], under[samples]) for name, (over, under) in outcomes.by_metric.items()})
 
 
 # Results -----------------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """Searches of real models in the same time: this package against a loop around Optuna as an engineer would write it.
 
-Ours is `autocompress search` as it comes, in a new folder with an empty cache. The loop has Optuna's TPESampler
-(multivariate, grouped), log size and log latency to minimise, the limit on quality as its constraint, and the same
-space (`SearchSpace.propose`); each trial is done whole in a new process, by the same code that builds and measures: the
-quality on all of the search part and the short look at latency, but no memory. What is refused beforehand is pruned and
-costs it nothing; duplicates and failures come as they come. The clock begins with the process of either, original
-included, and ends with our last trial: what we spend on judging finalists isn't counted. Methods that train are left
-out of both, unless `--train` is given. `--warm` adds the same loop with our warm processes and our cache of stages, to
-tell what is due to those from what is due to the proposals.
+Ours is `autocompress search` as it comes, in a new folder with an empty cache; it ends after so many trials, or by
+itself once nothing more is expected. The loop has Optuna's TPESampler (multivariate, grouped), log size and log latency
+to minimise, the limit on quality as its constraint, and the same space (`SearchSpace.propose`); each trial is done
+whole in a new process, by the same code that builds and measures: the quality on all of the search part and the short
+look at latency, but no memory. What is refused beforehand is pruned and costs it nothing; duplicates and failures come
+as they come. The clock begins with the process of either, original included, and ends with our last trial: what we
+spend on judging finalists isn't counted. After that the loop goes on to its number of trials. Methods that train are
+left out of both, unless `--train` is given. `--warm` adds the same loop with our warm processes and our cache of
+stages, to tell what is due to those from what is due to the proposals.
 
 Judged are the recipes that either sees on its front of size and latency inside the limit, after 25, 50 and 100 % of the
 time: built again, timed at length, and judged on the search part and on the holdout, which neither has seen. A front's
@@ -85,12 +86,16 @@ from autocompress.stage_cache import cache_root
 SECTION = "## Real searches"
 MODELS = ("minilm-sst2", "cifar10-resnet20", "books-llama-small")
 OURS, OPTUNA = "ours", "Optuna"
+GIVEN_UP = "given up"
 WARM = "Optuna, warm"
 ARMS = (OURS, OPTUNA)
-CUTS: dict[str, float | None] = {"25 %": 0.25, "50 %": 0.5, "100 %": 1.0, "same trials": None}
-"""When the fronts are looked at: after shares of the time; after as many trials of either, whatever the time."""
+CUTS: dict[str, float | None] = {"25 %": 0.25, "50 %": 0.5, "100 %": 1.0, "same trials": None, "all trials": math.inf}
+"""When fronts are looked at: after shares of the time; after as many trials of either, or all, whatever the time."""
 REFERENCE = (0.0, 0.0)
 """The original: as large and as slow as it is."""
+EXPLAINED = """*Same trials*: after as many trials of each, whatever the time. *All trials*:
+what the loop has in the end, with more time than we had. Smallest and fastest are the ends of the front at 100 %,
+geometric means."""
 LONGEST = 3.0
 """The loop is given up after so many times our time, whatever trials it has done."""
 NOTHING_FEASIBLE = 1
@@ -105,7 +110,8 @@ class Tried:
     Attributes:
         seconds: when it ended, since the process of its search was started.
         recipe: as plain data.
-        status: ``complete``, ``refused`` (nothing was computed), or how it failed.
+        status: ``complete``, ``given up`` (surely of no use, so not measured to the end), ``refused`` (nothing was
+            computed), or how it failed.
         log_size, log_latency: over the original's.
         excess: by how much the limit broken most is exceeded, as a share of it; 0 or less where all are kept.
     """
@@ -120,7 +126,7 @@ class Tried:
     @property
     def point(self) -> Point | None:
         """Its figures, if it keeps the limits."""
-        if self.log_size is None or self.log_latency is None or self.excess > 0:
+        if self.log_size is None or self.log_latency is None or self.excess > 0 or self.status == GIVEN_UP:
             return None
         return self.log_size, self.log_latency
 
@@ -137,7 +143,8 @@ def tried(seconds: float, recipe: Recipe, measured: Measurement, original: Measu
         return Tried(seconds, plain, "not measured")
     log_size = math.log(measured.size_bytes / (original.size_bytes or math.nan))
     excess = max(violations(spec.constraints, measured, original).values(), default=0.0)
-    return Tried(seconds, plain, "complete", log_size, -math.log(measured.latency.speedup.value), excess)
+    status = GIVEN_UP if measured.cut_short is not None else "complete"
+    return Tried(seconds, plain, status, log_size, -math.log(measured.latency.speedup.value), excess)
 
 
 def spec_for(model: str, seed: int, *, train: bool) -> SearchSpec:
@@ -467,7 +474,7 @@ def match(model: str, seed: int, trials: int, least_trials: int, keep: Path, *, 
 
 def table(matches: Sequence[Match]) -> Iterator[str]:
     """One model: what each arm did in the time, and what its front is worth; means over the seeds."""
-    heads = [name if share is None else f"at {name}" for name, share in CUTS.items()]
+    heads = [f"at {name}" if name.endswith("%") else name for name in CUTS]
     yield f"| | trials | distinct | failed | s a trial | {' | '.join(heads)} | smallest | fastest | inside on holdout |"
     yield f"|---|{'---:|' * (7 + len(heads))}"
     for arm in matches[0].rows:
@@ -475,7 +482,7 @@ def table(matches: Sequence[Match]) -> Iterator[str]:
         counts = [
             np.mean([len(rows) for rows in done]),
             np.mean([len({row.digest for row in rows}) for rows in done]),
-            np.mean([sum(row.status != "complete" for row in rows) for rows in done]),
+            np.mean([sum(row.status not in ("complete", GIVEN_UP) for row in rows) for rows in done]),
         ]
         pace = np.mean([one.seconds / max(1, len(rows)) for one, rows in zip(matches, done, strict=True)])
         shares = [np.mean([one.share(one.done(arm, cut)) for one in matches]) for cut in CUTS]
@@ -545,8 +552,7 @@ def report(
     yield f"{SECTION}\n"
     yield f"`{command_line(sys.argv)}`, {when_and_where(search for one in matches for search in one.searches)}.\n"
     yield (__doc__ or "").partition("write it.")[2].partition("Needs ")[0].strip()
-    yield f"\nSeeds: {', '.join(map(str, seeds))}; means over them. *Same trials*: after as many trials of each,"
-    yield "whatever the time. Smallest and fastest are the ends of the front at 100 %, geometric means."
+    yield f"\nSeeds: {', '.join(map(str, seeds))}; means over them. {EXPLAINED}"
     yield "\n### Difference of the volumes, ours − Optuna\n"
     yield from comparison(matches)
     for model in models:

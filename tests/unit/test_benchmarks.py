@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,7 @@ class TestSearchReal:
     def test_the_clock_stops_with_our_last_trial(self) -> None:
         match = self.match()
         assert match.seconds == 40
-        assert [len(match.done("Optuna", cut)) for cut in benchmark("search_real").CUTS] == [0, 1, 1, 2]
+        assert [len(match.done("Optuna", cut)) for cut in benchmark("search_real").CUTS] == [0, 1, 1, 2, 2]
 
     def test_shares_are_of_what_both_reach_together(self) -> None:
         match = self.match()
@@ -274,6 +275,10 @@ class TestSearchReal:
         with pytest.raises(RuntimeError, match="the trial failed"):
             benchmark("search_real").in_a_new_process(PrepareJob(workspace=workspace), tmp_path, timeout=120)
         assert "gone" in (tmp_path / "log.txt").read_text()
+
+    def test_what_was_given_up_is_on_no_front(self) -> None:
+        script = benchmark("search_real")
+        assert script.front([replace(self.tried(1, 4, -2, -1), status=script.GIVEN_UP)]) == []
 
     def test_what_is_refused_beforehand_is_no_trial(self) -> None:
         script = benchmark("search_real")
