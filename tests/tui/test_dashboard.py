@@ -482,3 +482,17 @@ def test_t_opens_an_edited_recipe_to_try(run: Path, search: StandIn) -> None:
         await until(pilot, lambda: type(pilot.app.screen).__name__ == "TryRecipeScreen")
 
     played(run, script)
+
+
+def test_an_answer_goes_after_some_seconds(run: Path, search: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autocompress.tui.screens.dashboard.SECONDS_TO_READ", 1.0)
+
+    async def script(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "running")
+        await pilot.press("p")
+        await until_shown(pilot, "asked: pause after this trial")
+        search.answer(accepted=True, text="pauses when trial 59 has ended")
+        await until_shown(pilot, "pauses when trial 59 has ended")
+        await until(pilot, lambda: "pauses when trial 59" not in text_of(pilot))
+
+    played(run, script)

@@ -16,6 +16,7 @@ from autocompress.tui.model.figure_rows import FigureRow, figure_rows
 from autocompress.tui.model.ties import Mark, marks
 from autocompress.tui.model.trial import Trial
 from autocompress.tui.screens.run_screen import RunScreen
+from autocompress.tui.screens.standing import while_it_stands
 from autocompress.tui.theme import Glyphs
 from autocompress.tui.widgets.trial_text import is_broken, seconds_text, verdict_of
 
@@ -75,11 +76,11 @@ class CompareScreen(RunScreen, ModalScreen[None]):
     def on_resize(self) -> None:
         """Columns share the width."""
         self._drawn = None
-        self.refresh_run()
+        while_it_stands(self, self.refresh_run)
 
     def refresh_run(self) -> None:
         """Draw again where figures or limits changed."""
-        if self._drawn == self.state.trials_revision or not self.is_mounted:
+        if self._drawn == self.state.trials_revision:
             return
         self._drawn = self.state.trials_revision
         trials = [self.state.trials[number] for number in self.numbers if number in self.state.trials]
@@ -151,7 +152,7 @@ class CompareScreen(RunScreen, ModalScreen[None]):
         """Hide or show what is the same for all."""
         self._only_differences = not self._only_differences
         self._drawn = None
-        self.refresh_run()
+        while_it_stands(self, self.refresh_run)
 
     def action_scroll(self, columns: int, rows: int) -> None:
         """Scroll by a column of figures or by a row."""

@@ -18,6 +18,7 @@ from autocompress.tui.attachment import StorageAttachment
 from autocompress.tui.model.advice import advice
 from autocompress.tui.model.trial import Trial
 from autocompress.tui.model.view import AXES, View
+from autocompress.tui.screens.standing import while_it_stands
 from autocompress.tui.screens.steering import Steering
 from autocompress.tui.widgets.detail_pane import DetailPane
 from autocompress.tui.widgets.filter_bar import FilterBar
@@ -32,6 +33,8 @@ SHARE_FOR_ROWS = 8
 """New trials wait so many times as long as it took to draw them last: with 20,000 of them half a second."""
 MANY_TRIALS, SECONDS_BEFORE_MANY = 5_000, 0.25
 """Among so many, a filter waits until its writer pauses."""
+SECONDS_TO_READ = 12.0
+"""A sentence above the keys stays so long."""
 PANES = ("trials", "front", "detail", "now")
 
 
@@ -127,6 +130,7 @@ class DashboardScreen(Steering):
         self._is_alive = True
         self._told_problem = False
         self._message: Content | None = None
+        self._message_timer: Timer | None = None
         self._n_said = 0
         self._detail_timer: Timer | None = None
         self._rows_timer: Timer | None = None
@@ -169,16 +173,12 @@ class DashboardScreen(Steering):
 
     def refresh_run(self) -> None:
         """Draw what changed."""
-        if not self.is_mounted:
-            return
         self.refresh_clock()
         self._draw_message()
         self._draw_rows_in_turn()
 
     def refresh_clock(self) -> None:
         """Draw what changes with time alone."""
-        if not self.is_mounted:
-            return
         attachment = self.attachment
         was_alive, self._is_alive = self._is_alive, attachment.is_alive
         if was_alive != self._is_alive:
@@ -212,10 +212,10 @@ class DashboardScreen(Steering):
 
     def _draw_rows_late(self) -> None:
         self._rows_timer = None
-        if self.owner.attachment is None or not self.is_mounted:
+        if self.owner.attachment is None:
             return
         began = time.thread_time()
-        self._draw_rows()
+        while_it_stands(self, self._draw_rows)
         self._rows_drawn, self._seconds_for_rows = time.monotonic(), time.thread_time() - began
 
     def _draw_rows(self) -> None:
@@ -229,10 +229,10 @@ class DashboardScreen(Steering):
     def _draw_detail_soon(self) -> None:
         if self._detail_timer is not None:
             self._detail_timer.stop()
-        self._detail_timer = self.set_timer(SECONDS_BEFORE_DETAIL, self._draw_detail)
+        self._detail_timer = self.set_timer(SECONDS_BEFORE_DETAIL, lambda: while_it_stands(self, self._draw_detail))
 
     def _draw_detail(self) -> None:
-        if self.owner.attachment is None or not self.is_mounted:
+        if self.owner.attachment is None:
             return
         trial = self.current
         record = self._record_of(trial) if trial is not None and trial.status != "complete" else {}
@@ -244,10 +244,18 @@ class DashboardScreen(Steering):
         return self._record[1]
 
     def tell(self, text: str, *, accepted: bool | None = None) -> None:
-        """Show a sentence in the message line, until there is another."""
+        """Show a sentence in the message line for some seconds, or until there is another."""
         glyph, style = self._said_style(accepted)
         self._message = Content.assemble((glyph, style), (self.glyphs.plain(text), style))
         self.message.update(self._message, layout=False)
+        if self._message_timer is not None:
+            self._message_timer.stop()
+        self._message_timer = self.set_timer(SECONDS_TO_READ, self._forget_message)
+
+    def _forget_message(self) -> None:
+        self._message = None
+        if self.owner.attachment is not None:
+            while_it_stands(self, self._draw_message)
 
     def _said_style(self, accepted: bool | None) -> tuple[str, str]:
         if accepted is None:
@@ -274,7 +282,7 @@ class DashboardScreen(Steering):
         if self.owner.attachment is None:
             return
         self._detail_of = None
-        self.refresh_run()
+        while_it_stands(self, self.refresh_run)
 
     # Panes ----------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from textual.screen import Screen
 
 from autocompress.tui.attachment import Attachment
 from autocompress.tui.model.run_state import RunState
+from autocompress.tui.screens.standing import while_it_stands
 from autocompress.tui.theme import Glyphs
 
 if TYPE_CHECKING:
@@ -70,4 +71,4 @@ class RunScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was on top."""
         if self.owner.attachment is not None:
-            self.refresh_run()
+            while_it_stands(self, self.refresh_run)

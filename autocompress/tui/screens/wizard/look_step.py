@@ -20,6 +20,7 @@ from textual.worker import Worker
 from autocompress.tui.child import running
 from autocompress.tui.model.limit_words import told, told_metric
 from autocompress.tui.model.probe import Baseline, DataLook, Probe, Problem
+from autocompress.tui.screens.standing import while_it_stands
 from autocompress.tui.screens.wizard.progress_line import progress_line
 from autocompress.tui.screens.wizard.step import Step
 
@@ -119,7 +120,7 @@ class LookStep(Step):
         wizard.probe, wizard.probed = Probe(), self.draft.subject()
         self._was_cancelled = False
         self._started = time.monotonic()
-        self._clock = self.set_interval(1.0, self._draw_progress)
+        self._clock = self.set_interval(1.0, self._tick)
         self.looking = self.run_worker(self._look(wizard.probed), group="look")
         self._draw()
         wizard.set_focus(None)
@@ -148,7 +149,7 @@ class LookStep(Step):
                     async for line in lines:
                         probe.take(line)
                         if line.get("kind") == "step":
-                            self._draw_progress()
+                            self._tick()
                         elif probe.is_complete:  # the command still has to end, which nobody need wait for
                             self._end(probe)
                         else:
@@ -169,7 +170,7 @@ class LookStep(Step):
             self.draft.suggest(probe)
         self._draw()
         if probe.is_complete:
-            self.wizard.focus_next_button()
+            while_it_stands(self, self.wizard.focus_next_button)
 
     def may_go_on(self) -> bool:
         """Once the original is measured; or without, where the look was called off."""
@@ -182,8 +183,12 @@ class LookStep(Step):
         return True
 
     def _draw(self) -> None:
-        if not self.query("#going-on"):
-            return  # the look was quicker than the screen, or outlived it
+        while_it_stands(self, self._draw_all)  # the look may be quicker than the screen, or outlive it
+
+    def _tick(self) -> None:
+        while_it_stands(self, self._draw_progress)
+
+    def _draw_all(self) -> None:
         self._draw_progress()
         self._draw_found()
         self._draw_columns()

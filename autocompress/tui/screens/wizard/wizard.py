@@ -188,8 +188,6 @@ class WizardScreen(Screen[None]):
 
     def refresh_buttons(self) -> None:
         """Say on the buttons what they do now."""
-        if not self.query("#back"):
-            return  # a child outlived the screen
         step = self.step
         back, label, is_waiting = "Back", step.next_label, self.launch is not None
         if isinstance(step, LookStep):
@@ -234,7 +232,7 @@ class WizardScreen(Screen[None]):
 
     def _watch_launch(self) -> None:
         launch = self.launch
-        if launch is None:
+        if launch is None or not self.is_current:
             return
         if launch.has_begun:
             self._end_watch()
