@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
@@ -21,6 +21,8 @@ from autocompress.tui.model.view import View
 from autocompress.tui.screens.dashboard import DashboardScreen
 from autocompress.tui.screens.help import HelpScreen
 from autocompress.tui.screens.run_screen import RunScreen
+from autocompress.tui.screens.standing import while_it_stands
+from autocompress.tui.screens.too_small import TooSmallScreen, is_too_small
 from autocompress.tui.theme import ASCII, THEMES, UNICODE, Glyphs
 
 INTERNAL = 3
@@ -90,9 +92,22 @@ class AutocompressApp(App[None]):
             self.push_screen(DashboardScreen())
         else:
             self._show_runs()
+        self._cover_where_too_small(self.size)
         rate = POLLS_PER_SECOND_OVER_SSH if "SSH_CONNECTION" in os.environ else POLLS_PER_SECOND
         self._poll_timer = self.set_interval(1 / rate, self._poll)
         self._clock_timer = self.set_interval(SECONDS_BETWEEN_CLOCKS, self._tick)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Cover the screens, or show them again."""
+        self._cover_where_too_small(event.size)
+
+    def _cover_where_too_small(self, size: Size) -> None:
+        """Say plainly that there is too little room, rather than clip."""
+        is_covered, is_small = isinstance(self.screen, TooSmallScreen), is_too_small(size)
+        if is_covered and not is_small:
+            self.pop_screen()
+        elif is_small and not is_covered and len(self.screen_stack) > 1:
+            self.push_screen(TooSmallScreen())
 
     def open_run(self, attachment: Attachment) -> None:
         """Attach to a run and show its dashboard."""
@@ -134,10 +149,10 @@ class AutocompressApp(App[None]):
 
     @property
     def _run_screen(self) -> RunScreen | None:
-        """The screen on top, if it is of a run and stands; timers fire before and after that, too."""
+        """The screen on top, if it is of a run."""
         stack = self.screen_stack
         top = stack[-1] if stack else None
-        return top if isinstance(top, RunScreen) and top.is_mounted else None
+        return top if isinstance(top, RunScreen) else None
 
     def _poll(self) -> None:
         attachment = self.attachment
@@ -146,13 +161,11 @@ class AutocompressApp(App[None]):
         if attachment.is_behind and time.monotonic() - self._drawn < SECONDS_BETWEEN_PICTURES_OF_THE_PAST:
             return  # reading on is worth more than drawing what is out of date
         self._drawn = time.monotonic()
-        with suppress(NoMatches):  # a screen that is about to go has lost its widgets already
-            screen.refresh_run()
+        while_it_stands(screen, screen.refresh_run)
 
     def _tick(self) -> None:
         if self.attachment is not None and (screen := self._run_screen) is not None:
-            with suppress(NoMatches):
-                screen.refresh_clock()
+            while_it_stands(screen, screen.refresh_clock)
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as footers and the palette name it."""

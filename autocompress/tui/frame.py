@@ -16,9 +16,10 @@ from autocompress.errors import RunError, UsageError
 from autocompress.tui.app import AutocompressApp
 from autocompress.tui.attachment import Attachment, StorageAttachment
 from autocompress.tui.opening import Opening
+from autocompress.tui.screens.too_small import SMALLEST
 from autocompress.tui.theme import UNICODE
 
-SMALLEST_SIZE, LARGEST_SIZE = (40, 10), (500, 300)
+SMALLEST_SIZE, LARGEST_SIZE = tuple(SMALLEST), (500, 300)
 SECONDS_TO_READ = 60.0
 """For a log of any length that is read in one go."""
 SECONDS_UNTIL_FIRST_EVENT = 20.0
