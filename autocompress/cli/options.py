@@ -114,6 +114,28 @@ def merged_spec(given: SearchSpec | None, options: dict[str, dict[str, Any]]) ->
     return validate(SearchSpec, plain, error=SpecError)
 
 
+def model_options(
+    given: SearchSpec | None,
+    *,
+    model: str | None,
+    task: str | None,
+    task_file: Path | None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+) -> dict[str, Any]:
+    """The section ``model``: a task's file alone says which model it is, and that the task is one's own."""
+    file = str(task_file) if task_file else None
+    return {
+        "path": model or (file if given is None else None),
+        "revision": revision,
+        "task": task or ("own" if file else None),
+        "task_file": file,
+        "trust_remote_code": trust_remote_code,
+        "allow_pickle": allow_pickle,
+    }
+
+
 def read_spec_file(path: Path | None) -> SearchSpec | None:
     """The spec in a YAML file, if one is given.
 

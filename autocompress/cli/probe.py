@@ -41,14 +41,15 @@ def probe(
         merged = opt.merged_spec(
             given,
             {
-                "model": {
-                    "path": model or (str(task_file) if task_file and given is None else None),
-                    "revision": revision,
-                    "task": task or ("own" if task_file else None),
-                    "task_file": str(task_file) if task_file else None,
-                    "trust_remote_code": trust_remote_code,
-                    "allow_pickle": allow_pickle,
-                },
+                "model": opt.model_options(
+                    given,
+                    model=model,
+                    task=task,
+                    task_file=task_file,
+                    revision=revision,
+                    trust_remote_code=trust_remote_code,
+                    allow_pickle=allow_pickle,
+                ),
                 "data": {"path": data, "columns": opt.columns_of(column)},
                 "": {"device": device, "threads": threads},
             },
