@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import prod
 from typing import Literal, get_args
 
 from autocompress.frozen import Frozen
@@ -38,6 +39,23 @@ class WeightFact(Frozen):
         return self.out_features * self.in_features
 
 
+class TensorFact(Frozen):
+    """A stored tensor that is no weight: a bias, a norm's scale, a table of positions, a buffer.
+
+    ``dtype`` is as torch names it, such as ``float32``; ``is_buffer`` where it is no parameter.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    is_buffer: bool = False
+
+    @property
+    def n_elements(self) -> int:
+        """Number of values."""
+        return prod(self.shape)
+
+
 class ModelFacts(Frozen):
     """Shape of a model.
 
@@ -47,7 +65,8 @@ class ModelFacts(Frozen):
     ``parts`` are those that can compute in a type of their own: encoder and decoder where they share no weight.
     ``head_groups`` are the attention heads of a block that can be dropped one by one (query heads that share keys and
     values count as one), the fewest of any block; ``heads_in_config`` says that the configuration can express fewer.
-    ``dtype`` is that of the stored weights.
+    ``dtype`` is that of the stored weights, ``tensors`` what is stored beside them; ``settings_bytes`` is the size of
+    the configuration and the generation settings as files.
     """
 
     architecture: str
@@ -60,6 +79,8 @@ class ModelFacts(Frozen):
     head_groups: int | None = None
     heads_in_config: bool = False
     dtype: str = "float32"
+    tensors: tuple[TensorFact, ...] = ()
+    settings_bytes: int = 0
 
     @property
     def decodes(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from autocompress.attention_heads import find_attention
 from autocompress.compressible import CompressibleModel
 from autocompress.encodings import Encoding, encoding_from_parts
 from autocompress.errors import ModelError
-from autocompress.facts import ModelFacts
+from autocompress.facts import ModelFacts, TensorFact
 from autocompress.feed_forward import find_feed_forward
 from autocompress.half_part import cast_at_boundary, find_parts, outer_parameters
 from autocompress.layer_stacks import find_layer_stacks
@@ -37,18 +37,42 @@ def facts_of(module: nn.Module, task_name: str) -> ModelFacts:
     """Shape of a model; a parameter that is shared counts once."""
     feed_forward = find_feed_forward(module)
     attention = find_attention(module)
+    weights = {id(weight.parameter): weight.fact for weight in CompressibleModel(module).weights()}
     return ModelFacts(
         architecture=type(module).__name__,
         task=task_name,
         n_parameters=sum(parameter.numel() for parameter in module.parameters()),
-        weights=tuple(weight.fact for weight in CompressibleModel(module).weights()),
+        weights=tuple(weights.values()),
         feed_forward_width=feed_forward.width if feed_forward else None,
         layer_counts={stack.part: len(stack.layers) for stack in find_layer_stacks(module)},
         parts=tuple(find_parts(module)),
         head_groups=attention.n_groups if attention else None,
         heads_in_config=attention is not None and attention.in_config,
         dtype=float_dtype(module),
+        tensors=tuple(_other_tensors(module, weights)),
+        settings_bytes=_settings_bytes(module),
     )
+
+
+def _other_tensors(module: nn.Module, weights: Collection[int]) -> Iterator[TensorFact]:
+    """What is stored beside the weights of these identities, a shared tensor once."""
+    seen = set(weights)
+    parameters = {id(parameter) for parameter in module.parameters()}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            is_buffer = id(tensor) not in parameters
+            yield TensorFact(name=name, shape=tuple(tensor.shape), dtype=dtype, is_buffer=is_buffer)
+
+
+def _settings_bytes(module: Any) -> int:
+    """Size of the configuration and the generation settings of a model of transformers, as files; 0 for others."""
+    if not hasattr(getattr(module, "config", None), "to_json_string"):
+        return 0
+    generates = module.can_generate() and module.generation_config is not None
+    settings = [module.config, *([module.generation_config] if generates else [])]
+    return sum(len(one.to_json_string().encode()) for one in settings)
 
 
 def float_dtype(module: nn.Module) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from itertools import pairwise
@@ -20,6 +21,7 @@ from autocompress.strict import place, validate
 if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext
     from autocompress.facts import ModelFacts
+    from autocompress.outline import Outline
 
 
 class Phase(IntEnum):
@@ -107,6 +109,10 @@ class Step(Frozen):
         """Why this step cannot follow those in a recipe for such a model, or None. Nothing is computed."""
         del earlier, facts
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """What `apply` will make of a model of these shapes, for its size to be foretold; nothing is computed."""
+        return outline.expected(math.inf)
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Compress ``model`` in place.

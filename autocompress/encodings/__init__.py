@@ -10,6 +10,7 @@ from autocompress.encodings.bits import ByteArray, pack_bits, packed_length, unp
 from autocompress.encodings.codebook import Codebook
 from autocompress.encodings.dense import Dense
 from autocompress.encodings.entropy import huffman_coded, huffman_decoded
+from autocompress.encodings.forms import CodebookForm, DenseForm, Form, IntegersForm, SparseForm, form_bytes
 from autocompress.encodings.grouped_integers import GroupedIntegers
 from autocompress.encodings.parts import encoding_from_parts
 from autocompress.encodings.sparse import Sparse
@@ -18,13 +19,19 @@ from autocompress.encodings.sparse_integers import SparseIntegers, packed_zeros
 __all__ = [
     "ByteArray",
     "Codebook",
+    "CodebookForm",
     "Dense",
+    "DenseForm",
     "Encoding",
     "FloatArray",
+    "Form",
     "GroupedIntegers",
+    "IntegersForm",
     "Sparse",
+    "SparseForm",
     "SparseIntegers",
     "encoding_from_parts",
+    "form_bytes",
     "huffman_coded",
     "huffman_decoded",
     "pack_bits",

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from autocompress.encodings.forms import Form, form_bytes
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -30,15 +32,20 @@ class Encoding(ABC):
     def parts(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays to store, packed."""
 
-    @abstractmethod
     def header(self) -> dict[str, Any]:
         """Plain data that, with the parts, makes the encoding again; see `encoding_from_parts`."""
+        return self.form.header()
 
     @abstractmethod
     def with_float16(self) -> Encoding:
         """The same encoding with what it holds of floats in half precision."""
 
     @property
+    @abstractmethod
+    def form(self) -> Form:
+        """What it is made of, without the values."""
+
+    @property
     def packed_bytes(self) -> int:
         """Bytes of all parts."""
-        return sum(part.nbytes for part in self.parts().values())
+        return form_bytes(self.form)

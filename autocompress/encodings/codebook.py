@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from autocompress.encodings.base import Encoding, FloatArray
 from autocompress.encodings.bits import ByteArray, pack_bits, unpack_bits
+from autocompress.encodings.forms import CodebookForm, matrix_shape
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,6 @@ class Codebook(Encoding):
             stored["scales"] = self.scales
         return stored
 
-    def header(self) -> dict[str, Any]:
-        """See `Encoding.header`."""
-        header: dict[str, Any] = {"kind": self.kind, "shape": list(self.shape)}
-        return header if self.group_size is None else header | {"group_size": self.group_size}
-
     @classmethod
     def from_parts(cls, header: dict[str, Any], parts: dict[str, npt.NDArray[Any]]) -> Codebook:
         """What `header` and `parts` gave.
@@ -93,6 +89,15 @@ class Codebook(Encoding):
         if count and int(indices.max()) >= centroids.shape[1]:
             raise ValueError(f"an index is beyond the last of {centroids.shape[1]} centroids")
         return cls(indices, centroids, group_size, scales)
+
+    @property
+    def form(self) -> CodebookForm:
+        """See `Encoding.form`."""
+        scale_bytes = 0 if self.scales is None else self.scales.itemsize
+        n_centroids = self.centroids.shape[1]
+        return CodebookForm(
+            matrix_shape(self.shape), n_centroids, self.group_size, self.centroids.itemsize, scale_bytes
+        )
 
     def with_float16(self) -> Codebook:
         """See `Encoding.with_float16`."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autocompress.encodings.base import Encoding, FloatArray
+from autocompress.encodings.forms import DenseForm, matrix_shape
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class Dense(Encoding):
         """One part, ``values``."""
         return {"values": self.values}
 
-    def header(self) -> dict[str, Any]:
-        """See `Encoding.header`."""
-        return {"kind": self.kind}
+    @property
+    def form(self) -> DenseForm:
+        """See `Encoding.form`."""
+        return DenseForm(matrix_shape(self.shape), self.values.itemsize)
 
     def with_float16(self) -> Dense:
         """See `Encoding.with_float16`."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from autocompress.encodings.base import Encoding, FloatArray
 from autocompress.encodings.bits import ByteArray, pack_bits
+from autocompress.encodings.forms import IntegersForm, matrix_shape
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,17 @@ class GroupedIntegers(Encoding):
             stored["input_scales"] = self.input_scales
         return stored
 
-    def header(self) -> dict[str, Any]:
-        """See `Encoding.header`."""
-        return {"kind": self.kind, "shape": list(self.shape), "bits": self.bits, "group_size": self.group_size}
+    @property
+    def form(self) -> IntegersForm:
+        """See `Encoding.form`."""
+        return IntegersForm(
+            matrix_shape(self.shape),
+            self.bits,
+            self.group_size,
+            scale_bytes=self.scales.itemsize,
+            has_zero_points=self.zero_points is not None,
+            input_scale_bytes=0 if self.input_scales is None else self.input_scales.itemsize,
+        )
 
     def with_float16(self) -> GroupedIntegers:
         """See `Encoding.with_float16`."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from autocompress.encodings.base import Encoding, FloatArray
 from autocompress.encodings.bits import pack_bits
+from autocompress.encodings.forms import IntegersForm, SparseForm, matrix_shape
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,13 @@ class Sparse(Encoding):
         mask = pack_bits(self.mask.astype(np.uint8), 1)
         return {"mask": mask, **{f"values.{name}": part for name, part in self.values.parts().items()}}
 
-    def header(self) -> dict[str, Any]:
-        """See `Encoding.header`."""
-        return {"kind": self.kind, "shape": list(self.shape), "values": self.values.header()}
+    @property
+    def form(self) -> SparseForm:
+        """See `Encoding.form`."""
+        values = self.values.form
+        if isinstance(values, SparseForm | IntegersForm):
+            raise TypeError(f"kept values cannot be stored as {self.values.kind}")
+        return SparseForm(matrix_shape(self.shape), self.values.shape[-1], values)
 
     def with_float16(self) -> Sparse:
         """See `Encoding.with_float16`."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from autocompress.encodings.base import Encoding, FloatArray
 from autocompress.encodings.bits import ByteArray, pack_bits, packed_length
+from autocompress.encodings.forms import SparseForm, matrix_shape
 from autocompress.encodings.grouped_integers import GroupedIntegers
 
 Mask = npt.NDArray[np.bool_]
@@ -53,9 +54,10 @@ class SparseIntegers(Encoding):
         mask = pack_bits(self.mask.astype(np.uint8), 1)
         return {"mask": mask, **{f"integers.{name}": part for name, part in shared.items()}}
 
-    def header(self) -> dict[str, Any]:
-        """See `Encoding.header`."""
-        return {"kind": self.kind, "shape": list(self.shape), "integers": self.integers.header()}
+    @property
+    def form(self) -> SparseForm:
+        """See `Encoding.form`."""
+        return SparseForm(matrix_shape(self.shape), int(np.count_nonzero(self.mask)), self.integers.form)
 
     def with_float16(self) -> SparseIntegers:
         """See `Encoding.with_float16`."""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from autocompress.compressible import as_numpy
 from autocompress.encodings import GroupedIntegers
+from autocompress.encodings.forms import FLOAT16_BYTES
 from autocompress.layer_inputs import InputStatistics
 from autocompress.methods.calibrated_coding import CalibratedCoding, Readers, Target
 from autocompress.methods.integer_coding import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from autocompress.compressible import CompressibleModel, Inputs
+    from autocompress.facts import WeightFact
 
 WEAKEST_INPUT = 1e-4
 """Inputs of a lower mean magnitude, as a share of the largest, count as this weak."""
@@ -62,6 +64,10 @@ class Awq(CalibratedCoding, tag="awq"):
     clipping: Annotated[bool, Choice(True, False)] = True
     exponents: Annotated[int, Field(ge=0, le=100)] = 20
     fold_scales: Annotated[bool, Choice(True, False)] = False
+
+    def _input_scale_bytes(self, fact: WeightFact) -> int:
+        """See `IntegerCoding`: calibration reaches linear layers only."""
+        return 0 if self.fold_scales or not self.exponents or fact.kind != "linear" else FLOAT16_BYTES
 
     def prepare(self, model: CompressibleModel, group: Sequence[Readers], call: Inputs, device: str) -> None:
         """See `CalibratedCoding.prepare`; folds the scales in, where they are to be folded."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -12,6 +14,7 @@ from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts
 from autocompress.methods.loss_gradients import loss_gradients, why_no_loss
+from autocompress.outline import Outline, WeightGroup
 from autocompress.recipe import Choice, Phase, Range, Step
 from autocompress.structure import sizes_of
 
@@ -70,6 +73,27 @@ class Channels(Step, tag="channels"):
         if any(step.tag == "low_rank" for step in earlier):
             return "channels would change the factors that low_rank leaves; put channels before low_rank"
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        stem = next((weight.name for weight in outline.facts.of_kind("convolution")), "")
+
+        def narrowed(group: WeightGroup) -> WeightGroup:
+            if group.fact.kind == "embedding" or group.role:
+                return group
+            rows, columns = group.fact.out_features, group.fact.in_features
+            is_kernel = group.fact.kind == "convolution"
+            kept = 1.0 if group.fact.name == stem else self.keep
+            return group.resized(self.count_for(rows) if is_kernel else rows, max(1, round(columns * kept)))
+
+        tensors = (
+            replace(group, n_elements=self.count_for(group.n_elements)) if group.kind == "batch norm" else group
+            for group in outline.tensors
+        )
+        n_kernels = sum(group.count for group in outline.weights if group.fact.kind == "convolution")
+        narrower = replace(outline.changed(narrowed), tensors=tuple(tensors))
+        # Which groups of channels stay whole, only a call of the model tells.
+        return replace(narrower, in_manifest=outline.in_manifest + 2 * n_kernels).expected(math.inf)
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Narrow convolutions and whatever depends on their channels.

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autocompress.compressible import CompressibleModel, Weight
-from autocompress.encodings import Codebook, GroupedIntegers, Sparse, packed_zeros
+from autocompress.encodings import (
+    Codebook,
+    CodebookForm,
+    DenseForm,
+    Form,
+    GroupedIntegers,
+    IntegersForm,
+    Sparse,
+    SparseForm,
+    form_bytes,
+    packed_zeros,
+)
 from autocompress.facts import ModelFacts, WeightScope
+from autocompress.outline import WeightGroup
 from autocompress.recipe import Phase, Step
 
 
@@ -39,6 +51,17 @@ def encode_integers(model: CompressibleModel, weight: Weight, integers: GroupedI
     """Store a weight as integers; what an earlier step pruned stays exactly zero, packed where that is smaller."""
     pruned = model.encodings.get(weight.name)
     model.encode(weight, packed_zeros(integers, pruned.mask) if isinstance(pruned, Sparse) else integers)
+
+
+def integers_form(group: WeightGroup, integers: IntegersForm) -> Form:
+    """The form that `encode_integers` will give to weights, which stay as they are where they are clusters."""
+    form = group.form
+    if isinstance(form, CodebookForm) or (isinstance(form, SparseForm) and not isinstance(form.values, DenseForm)):
+        return form
+    if not isinstance(form, SparseForm):
+        return integers
+    packed = SparseForm(form.shape, form.n_kept, integers)
+    return packed if form_bytes(packed) < form_bytes(integers) else integers
 
 
 def _is_coded(model: CompressibleModel, weight: Weight) -> bool:

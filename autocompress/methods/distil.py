@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.facts import ModelFacts
 from autocompress.methods.distilling import Distilling, Student
+from autocompress.outline import Outline
 from autocompress.recipe import Phase, Step
 
 
@@ -30,6 +31,10 @@ class Distil(Distilling, tag="distil"):
     def refuses(self, facts: ModelFacts) -> str | None:
         """See `Step.refuses`."""
         return None if facts.weights else "the model has no weights to train"
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        return outline
 
     def refuses_after(self, earlier: Sequence[Step], facts: ModelFacts) -> str | None:
         """See `Step.refuses_after`."""

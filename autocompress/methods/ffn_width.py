@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from autocompress.compressible import CompressibleModel, NonFiniteWeight, StepCo
 from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts
 from autocompress.feed_forward import FeedForwardBlock, find_feed_forward
+from autocompress.outline import Outline, WeightGroup
 from autocompress.recipe import Phase, Range, Step
 
 if TYPE_CHECKING:
@@ -45,6 +47,21 @@ class FfnWidth(Step, tag="ffn_width"):
         if self.width_for(width) >= width:
             return f"keep {self.keep} of {width} neurons, in multiples of {self.multiple}, drops none"
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        width = self.width_for(outline.facts.feed_forward_width or 0)
+
+        def narrowed(group: WeightGroup) -> WeightGroup:
+            rows, columns = group.fact.out_features, group.fact.in_features
+            if group.role == "feed-forward in":
+                return group.resized(width, columns)
+            return group.resized(rows, width) if group.role == "feed-forward out" else group
+
+        tensors = (
+            replace(group, n_elements=width) if group.role == "feed-forward in" else group for group in outline.tensors
+        )
+        return replace(outline.changed(narrowed), tensors=tuple(tensors))
 
     def refuses_after(self, earlier: Sequence[Step], facts: ModelFacts) -> str | None:
         """See `Step.refuses_after`."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.facts import ModelFacts, Part
+from autocompress.outline import Outline, WeightGroup
 from autocompress.recipe import Choice, Phase, Step
 
 
@@ -35,6 +37,15 @@ class HalfPrecision(Step):
         if self.part != "model" and facts.dtype != "float32":
             return f"beside a half part the rest is float32, and the model is stored in {facts.dtype}; use part: model"
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+
+        def halved(group: WeightGroup) -> WeightGroup:
+            is_taken = self.part in ("model", group.part)
+            return replace(group, form=group.form.with_float16()) if is_taken and group.is_coded else group
+
+        return replace(outline.changed(halved), half=self.dtype, half_part=self.part)
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Turn parameters and persistent buffers of the part into 16 bits, and its encodings' floats into float16.

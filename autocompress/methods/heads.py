@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts
 from autocompress.methods.loss_gradients import loss_gradients, why_no_loss
+from autocompress.outline import Outline, WeightGroup
 from autocompress.recipe import Choice, Phase, Step
 from autocompress.structure import sizes_of
 
@@ -53,6 +55,26 @@ class Heads(Step, tag="heads"):
         if self.count_for(facts.head_groups) >= facts.head_groups:
             return f"keep {self.keep} of {facts.head_groups} heads that can be dropped one by one drops none"
         return why_no_loss(facts) if self.importance == "taylor" else None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        groups = outline.facts.head_groups or 1
+        kept = self.count_for(groups) / groups
+
+        def narrowed(group: WeightGroup) -> WeightGroup:
+            rows, columns = group.fact.out_features, group.fact.in_features
+            if group.role == "heads in":
+                return group.resized(round(rows * kept), columns)
+            return group.resized(rows, round(columns * kept)) if group.role == "heads out" else group
+
+        tensors = (
+            replace(group, n_elements=round(group.n_elements * kept)) if group.role == "heads in" else group
+            for group in outline.tensors
+        )
+        by_heads = sum(group.count for group in outline.weights if group.role in ("heads in", "heads out"))
+        in_manifest = 0.0 if outline.facts.heads_in_config else by_heads * 5 / 4  # the modules around them count heads
+        narrower = replace(outline.changed(narrowed), tensors=tuple(tensors))
+        return replace(narrower, in_manifest=outline.in_manifest + in_manifest)
 
     def refuses_after(self, earlier: Sequence[Step], facts: ModelFacts) -> str | None:
         """See `Step.refuses_after`."""

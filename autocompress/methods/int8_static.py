@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from autocompress.facts import ModelFacts
 from autocompress.methods.fake_integers import integer_sensitivities
 from autocompress.methods.integer_kernels import IntegerKernels
 from autocompress.methods.smoothing import smoothing_factors
+from autocompress.outline import Outline
 from autocompress.recipe import Choice, When
 from autocompress.sensitivity import kept_sensitivities
 
@@ -54,6 +56,20 @@ class Int8Static(IntegerKernels, tag="int8_static"):
         if self.keep_float >= len(facts.of_kind("linear", "convolution")):
             return f"keep_float {self.keep_float} would leave no layer in integers"
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        foreseen = super().foresee(outline)
+        left = float(self.keep_float)
+        if not left:
+            return foreseen
+        # Layers whose inputs have outliers, which are those out of feed-forward blocks, lose most.
+        floats = []
+        for group in sorted(foreseen.weights, key=lambda one: (one.role != "feed-forward out", -one.fact.n_elements)):
+            taken = min(left, group.count) if group.fact.kind != "embedding" else 0.0
+            left -= taken
+            floats.append(replace(group, n_float=taken))
+        return replace(foreseen, weights=tuple(floats)).expected()
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Ask the format for its kernels; choose the layers that stay in float and the smoothing.

@@ -7,9 +7,11 @@ from typing import Annotated
 import numpy as np
 
 from autocompress.compressible import CompressibleModel, StepContext, as_numpy
-from autocompress.encodings import GroupedIntegers
+from autocompress.encodings import Form, GroupedIntegers, IntegersForm
+from autocompress.encodings.forms import FLOAT32_BYTES
 from autocompress.facts import WeightScope
-from autocompress.methods.coding import WeightCoding, encode_integers
+from autocompress.methods.coding import WeightCoding, encode_integers, integers_form
+from autocompress.outline import Outline, WeightGroup
 from autocompress.recipe import Choice, Phase
 
 LARGEST_MAGNITUDE = 127
@@ -30,6 +32,10 @@ class Int8WeightOnly(WeightCoding, tag="int8_weight_only"):
     summary = "Store weights as int8 with one scale per output channel"
 
     scope: Annotated[WeightScope, Choice("layers", "all")] = "all"
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        return outline.coded(self.scope, _form)
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Replace weights by their decoded values and record a `GroupedIntegers` encoding, a group per row, for each.
@@ -53,3 +59,8 @@ class Int8WeightOnly(WeightCoding, tag="int8_weight_only"):
             )
             encode_integers(model, weight, encoding)
             context.progress(index + 1, len(weights))
+
+
+def _form(group: WeightGroup) -> Form:
+    shape = group.fact.out_features, group.fact.in_features
+    return integers_form(group, IntegersForm(shape, bits=8, group_size=shape[1], scale_bytes=FLOAT32_BYTES))

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from autocompress.compressible import CompressibleModel, StepContext, Weight, as_numpy
-from autocompress.encodings import Dense, GroupedIntegers
+from autocompress.encodings import Dense, Form, GroupedIntegers, IntegersForm
 from autocompress.facts import ModelFacts, WeightFact, WeightScope
-from autocompress.methods.coding import WeightCoding
+from autocompress.methods.coding import WeightCoding, integers_form
+from autocompress.outline import Outline, WeightGroup
 from autocompress.recipe import Choice, When
 
 if TYPE_CHECKING:
@@ -50,6 +51,36 @@ class IntegerCoding(WeightCoding):
             widest = max((weight.in_features for weight in weights), default=0)
             return f"group_size {self.group_size} is wider than every weight (at most {widest} inputs)"
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        foreseen = outline.coded(self.scope, self._form)
+        return foreseen.expected() if self.effective_bits is not None else foreseen
+
+    def _form(self, group: WeightGroup) -> Form:
+        fact = group.fact
+        if not self._is_wide_enough(fact):
+            return group.form
+        integers = IntegersForm(
+            (fact.out_features, fact.in_features),
+            self._mean_bits(fact),
+            self.group_size,
+            has_zero_points=not self.symmetric,
+            input_scale_bytes=self._input_scale_bytes(fact),
+        )
+        return integers_form(group, integers)
+
+    def _mean_bits(self, fact: WeightFact) -> float:
+        """Bits of a code, on average over the weights where each gets its own."""
+        if self.effective_bits is None:
+            return self.bits
+        shared = -(-fact.in_features // self.group_size) * (16 + (0 if self.symmetric else self.effective_bits))
+        return self.effective_bits - shared / fact.in_features
+
+    def _input_scale_bytes(self, fact: WeightFact) -> int:
+        """Bytes of the scale of each input that is stored beside a weight's codes; 0 where there are none."""
+        del fact
+        return 0
 
     @property
     def reads_calibration(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -11,10 +12,12 @@ from pydantic import Field
 
 from autocompress.clustering import CentroidBits, Clusters, cluster
 from autocompress.compressible import CompressibleModel, StepContext, Weight
-from autocompress.encodings import Codebook, Encoding, Sparse
+from autocompress.encodings import Codebook, CodebookForm, Encoding, Form, IntegersForm, Sparse, SparseForm
+from autocompress.encodings.forms import FLOAT32_BYTES
 from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts, WeightScope
 from autocompress.methods.coding import WeightCoding
+from autocompress.outline import Outline, WeightGroup
 from autocompress.recipe import Choice, Phase, When
 
 if TYPE_CHECKING:
@@ -51,6 +54,25 @@ class KMeans(WeightCoding, tag="kmeans"):
         if all(weight.n_elements <= self.n_centroids for weight in facts.in_scope(self.scope)):
             return super().refuses(facts) or f"no weight has more than {self.n_centroids} elements"
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        return outline.coded(self.scope, self._form)
+
+    def _form(self, group: WeightGroup) -> Form:
+        form, rows = group.form, group.fact.out_features
+        n_values = form.n_kept if isinstance(form, SparseForm) else group.fact.n_elements
+        if n_values <= self.n_centroids or isinstance(form, CodebookForm | IntegersForm):
+            return form
+        is_whole = self.granularity == "tensor" or self.rows_per_group >= rows
+        book = CodebookForm(
+            (1, n_values) if isinstance(form, SparseForm) else form.shape,
+            self.n_centroids,
+            group_size=None if is_whole else -(-n_values * self.rows_per_group // rows),
+            centroid_bytes=self.codebook_bits // 8,
+            scale_bytes=FLOAT32_BYTES if self.codebook_bits == 8 else 0,
+        )
+        return replace(form, values=book) if isinstance(form, SparseForm) else book
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Replace the values of each weight by their centroids and record a `Codebook`, inside a `Sparse` if pruned.

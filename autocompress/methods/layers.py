@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from autocompress.compressible import CompressibleModel, StepContext
 from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts
 from autocompress.layer_stacks import LayerStack, find_layer_stacks
+from autocompress.outline import Outline, layer_stacks
 from autocompress.recipe import Choice, Phase, Step
 
 if TYPE_CHECKING:
@@ -60,6 +62,23 @@ class Layers(Step, tag="layers"):
         if all(self.count_for(count) >= count for count in counts):
             return f"keep {self.keep} of {max(counts)} layers drops none"
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        stacks = layer_stacks(outline.facts)
+
+        def share(stack: str) -> float:
+            part = stacks.get(stack)
+            if part is None or self.part not in ("all", part):
+                return 1.0
+            count = outline.facts.layer_counts[part]
+            return self.count_for(count) / count
+
+        return replace(
+            outline,
+            weights=tuple(replace(group, count=group.count * share(group.stack)) for group in outline.weights),
+            tensors=tuple(replace(group, count=group.count * share(group.stack)) for group in outline.tensors),
+        )
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Drop layers, renumber the others and override the configuration's numbers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from autocompress.compressible import CompressibleModel, StepContext, Weight
 from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts, WeightFact
 from autocompress.layer_inputs import layer_groups, observe
+from autocompress.outline import Outline, WeightGroup
 from autocompress.recipe import Choice, Phase, Range, Step
 from autocompress.structure import Factored, replace_by_factors
 
@@ -64,6 +66,23 @@ class LowRank(Step, tag="low_rank"):
         if not any(self.rank_for(fact) for fact in weights):
             return f"no linear weight of the scope {self.scope} is large enough for two factors to be smaller"
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        weights: list[WeightGroup] = []
+        n_factored = 0.0
+        for group in outline.weights:
+            rank = self.rank_for(group.fact) if group.fact.kind == "linear" and group.fact.is_in(self.scope) else 0
+            if not rank:
+                weights.append(group)
+                continue
+            n_factored += group.count
+            first, second = group.resized(rank, group.fact.in_features), group.resized(group.fact.out_features, rank)
+            weights += [
+                replace(first, has_bias=False, role="", name_bytes=group.name_bytes + 2),
+                replace(second, role="", name_bytes=group.name_bytes + 2),
+            ]
+        return replace(outline, weights=tuple(weights), in_manifest=outline.in_manifest + n_factored)
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Replace the layers, and note each in the model's structure.

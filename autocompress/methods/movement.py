@@ -11,7 +11,8 @@ from pydantic import Field
 from autocompress.compressible import CompressibleModel, StepContext, Weight
 from autocompress.facts import ModelFacts, WeightScope
 from autocompress.methods.distilling import Distilling, Student, as_parameter, straight_through
-from autocompress.methods.sparsity import sparse_encoding
+from autocompress.methods.sparsity import sparse_encoding, sparse_group
+from autocompress.outline import Outline
 from autocompress.recipe import Phase, Range
 from autocompress.training.loop import TrainedGroup
 
@@ -48,6 +49,10 @@ class Movement(Distilling, tag="movement"):
     def refuses(self, facts: ModelFacts) -> str | None:
         """See `Step.refuses`."""
         return None if facts.in_scope(PRUNED_SCOPE) else "the model has no linear and no convolution weights"
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        return outline.changed(lambda group: sparse_group(group, 1 - self.sparsity)).expected()
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Train, then record a `Sparse` encoding for each pruned weight.

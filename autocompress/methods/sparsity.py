@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from autocompress.compressible import CompressibleModel, StepContext, Weight, as_numpy
-from autocompress.encodings import Dense, Sparse
+from autocompress.encodings import Dense, DenseForm, Sparse, SparseForm
 from autocompress.errors import Unsupported
 from autocompress.facts import ModelFacts, WeightFact, WeightScope
 from autocompress.layer_inputs import InputStatistics, layer_groups, observe, sharing_inputs
+from autocompress.outline import Outline, WeightGroup
 from autocompress.recipe import Phase, Range, Step, When
 
 if TYPE_CHECKING:
@@ -55,6 +56,14 @@ class Pruning(Step):
         if not any(self._takes(weight) for weight in weights):
             return f"the pattern {self.pattern} is wider than every weight (at most {_widest(weights)} inputs)"
         return None
+
+    def foresee(self, outline: Outline) -> Outline:
+        """See `Step.foresee`."""
+        kept = 1 - self.sparsity
+        if self.pattern != "unstructured":
+            kept = self.kept_of[0] / self.kept_of[1]
+        taken = outline.changed(lambda group: sparse_group(group, kept) if self._takes(group.fact) else group)
+        return taken.expected()
 
     def to_prune(self, model: CompressibleModel) -> list[Weight]:
         """The weights that this step prunes: those in its scope that are as wide as the pattern."""
@@ -155,6 +164,14 @@ def sparse_encoding(weight: Weight, matrix: Tensor, mask: Tensor) -> Sparse:
     stored = np.float32 if weight.parameter.element_size() == 4 else np.float16
     kept = as_numpy(matrix[mask]).reshape(1, -1).astype(stored)
     return Sparse(mask.cpu().numpy(), Dense(kept))
+
+
+def sparse_group(group: WeightGroup, kept: float) -> WeightGroup:
+    """Weights of `PRUNED_SCOPE` of which a share ``kept`` is stored, all others as they are."""
+    if not group.fact.is_in(PRUNED_SCOPE):
+        return group
+    n_kept = round(group.fact.n_elements * kept)
+    return replace(group, form=SparseForm(group.form.shape, n_kept, DenseForm((1, n_kept))))
 
 
 def _widest(weights: Sequence[WeightFact]) -> int:
