@@ -20,7 +20,8 @@ DECODING_TASKS = ("speech-seq2seq", "language-modelling")
 class WeightFact(Frozen):
     """One weight as a matrix of (out_features, in_features); a convolution's kernel is flattened into the inputs.
 
-    ``in_attention``: one of the projections of an attention block, the one back out of it included.
+    ``in_attention``: one of the projections of an attention block, the one back out of it included. ``is_shared``: two
+    modules read it, such as an embedding that is the projection back onto the vocabulary too.
     """
 
     name: str
@@ -28,6 +29,7 @@ class WeightFact(Frozen):
     out_features: int
     in_features: int
     in_attention: bool = False
+    is_shared: bool = False
 
     def is_in(self, scope: WeightScope) -> bool:
         """Whether a method of this scope takes the weight."""

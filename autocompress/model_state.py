@@ -37,7 +37,11 @@ def facts_of(module: nn.Module, task_name: str) -> ModelFacts:
     """Shape of a model; a parameter that is shared counts once."""
     feed_forward = find_feed_forward(module)
     attention = find_attention(module)
-    weights = {id(weight.parameter): weight.fact for weight in CompressibleModel(module).weights()}
+    uses = Counter(id(parameter) for _, parameter in module.named_parameters(remove_duplicate=False))
+    weights = {
+        id(weight.parameter): weight.fact.model_copy(update={"is_shared": uses[id(weight.parameter)] > 1})
+        for weight in CompressibleModel(module).weights()
+    }
     return ModelFacts(
         architecture=type(module).__name__,
         task=task_name,

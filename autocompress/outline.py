@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from autocompress.attention_heads import PROJECTIONS
-from autocompress.encodings import DenseForm, Form
+from autocompress.encodings import DenseForm, Form, form_bytes
 from autocompress.facts import ModelFacts, Part, TensorFact, WeightFact, WeightScope
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ class WeightGroup:
         return replace(self, fact=fact, form=DenseForm((out_features, in_features)))
 
 
-TensorKind = Literal["bias", "norm", "batch norm", "table"]
+TensorKind = Literal["bias", "norm", "root mean square norm", "norm's bias", "batch norm", "kernel", "factor", "table"]
+"""``kernel`` and ``factor``: what a convolution's weight norm makes its weight of."""
+_KERNEL, _FACTOR = "parametrizations.weight.original1", "parametrizations.weight.original0"
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,12 @@ class Outline:
     in_manifest: float = 0.0
     error: float = EXACT_ERROR
 
+    @property
+    def n_bytes(self) -> float:
+        """Bytes of all weights as they are stored, and of all other tensors."""
+        weights = sum(group.count * form_bytes(group.form) for group in self.weights)
+        return weights + sum(group.n_bytes for group in self.tensors)
+
     def changed(self, change: Callable[[WeightGroup], WeightGroup]) -> Outline:
         """With each group of weights as ``change`` gives it."""
         return replace(self, weights=tuple(change(group) for group in self.weights))
@@ -183,6 +191,7 @@ def _weight_groups(facts: ModelFacts) -> Iterator[WeightGroup]:
 def _tensor_groups(facts: ModelFacts) -> Iterator[TensorGroup]:
     roles = {weight.name.removesuffix(".weight"): _role(weight, facts) for weight in facts.weights}
     batch_norms = _batch_norms(facts)
+    names = {tensor.name for tensor in facts.tensors}
     alike: dict[TensorGroup, list[TensorFact]] = defaultdict(list)
     for tensor in facts.tensors:
         path, _, own = tensor.name.rpartition(".")
@@ -191,8 +200,12 @@ def _tensor_groups(facts: ModelFacts) -> Iterator[TensorGroup]:
             kind = "batch norm"
         elif own == "bias" and path in roles:
             kind = "bias"
-        elif len(tensor.shape) == 1 and own in ("weight", "bias"):
-            kind = "norm"
+        elif len(tensor.shape) == 1 and own == "weight":
+            kind = "norm" if f"{path}.bias" in names else "root mean square norm"
+        elif len(tensor.shape) == 1 and own == "bias" and f"{path}.weight" in names:
+            kind = "norm's bias"
+        elif tensor.name.endswith((_KERNEL, _FACTOR)):
+            kind = "kernel" if tensor.name.endswith(_KERNEL) else "factor"
         role = roles[path] if kind == "bias" else ""
         one = TensorGroup(
             n_elements=tensor.n_elements,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy.typing as npt
 
+from autocompress.formats.foresight import FileSize
 from autocompress.frozen import Frozen
 
 if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, Inputs, StepContext
     from autocompress.facts import ModelFacts
+    from autocompress.outline import Outline
     from autocompress.recipe import Step
     from autocompress.spec import ModelSpec
 
@@ -76,6 +79,14 @@ class Format(ABC):
     @abstractmethod
     def known_good(self) -> tuple[tuple[Step, ...], ...]:
         """Steps that usually pay in this format, best first; those that do not fit the model are left out later."""
+
+    def foresee(self, outline: Outline, *, is_original: bool) -> FileSize:
+        """How large the files of a model of these shapes will be; nothing is computed.
+
+        ``is_original``: no step was taken and `export` will store the model as it is, in the types that it has.
+        """
+        del is_original
+        return FileSize(outline.n_bytes, math.inf)
 
     @abstractmethod
     def export(self, model: CompressibleModel, folder: Path, context: StepContext) -> str:

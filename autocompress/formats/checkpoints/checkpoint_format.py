@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext
     from autocompress.encodings import FloatArray, GroupedIntegers
     from autocompress.facts import ModelFacts, WeightFact
+    from autocompress.formats.foresight import FileSize
+    from autocompress.outline import Outline
     from autocompress.recipe import Step
     from autocompress.spec import ModelSpec
 
@@ -135,6 +137,13 @@ class CheckpointFormat(Format):
         knobs = {"bits": 4, "group_size": 64, "scope": "layers"}
         awq = {**knobs, "symmetric": False, "fold_scales": True}
         return tuple(steps_from_plain([step]) for step in ({"awq": awq}, {"gptq": knobs}, {"rtn": knobs}))
+
+    def foresee(self, outline: Outline, *, is_original: bool) -> FileSize:
+        """See `Format.foresee`."""
+        from autocompress.formats.checkpoints.size import foreseen_size
+
+        del is_original  # what is not packed is in float16
+        return foreseen_size(outline, self.parts)
 
     def export(self, model: CompressibleModel, folder: Path, context: StepContext) -> str:
         """See `Format.export`; writes ``model.safetensors``, ``config.json`` and what the package wants beside them."""

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from autocompress.errors import Unsupported
 from autocompress.formats.base import Format, Runner, Unavailable
+from autocompress.formats.onnx.size import foreseen_size
 from autocompress.recipe import Phase, steps_from_plain
 
 if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext
     from autocompress.facts import ModelFacts
+    from autocompress.formats.foresight import FileSize
+    from autocompress.outline import Outline
     from autocompress.recipe import Step
     from autocompress.spec import ModelSpec
 
@@ -80,6 +83,11 @@ class OnnxFormat(Format):
     def known_good(self) -> tuple[tuple[Step, ...], ...]:
         """See `Format.known_good`."""
         return tuple(steps_from_plain(steps) for steps in KNOWN_GOOD)
+
+    def foresee(self, outline: Outline, *, is_original: bool) -> FileSize:
+        """See `Format.foresee`."""
+        del is_original  # graphs are in float32 unless a step says otherwise
+        return foreseen_size(outline)
 
     def export(self, model: CompressibleModel, folder: Path, context: StepContext) -> str:
         """See `Format.export`."""

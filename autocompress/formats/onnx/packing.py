@@ -19,13 +19,11 @@ from autocompress.encodings import (
     pack_bits,
 )
 from autocompress.formats.onnx.graph_editor import CONTRIB_DOMAIN, GraphEditor, Use, is_linear, is_lookup
+from autocompress.formats.onnx.kernels import kernels_take
 from autocompress.formats.onnx.lookups import write_codebook_lookups, write_integer_lookups
 from autocompress.formats.onnx.template import Place
 from autocompress.formats.onnx.weight_decoder import WeightDecoder
 
-KERNEL_BITS = (2, 4, 8)
-KERNEL_GROUPS = (16, 32, 64, 128, 256)
-"""Widths and group sizes that both MatMulNBits and GatherBlockQuantized take."""
 INT8_ACTIVATIONS = 4
 """Accuracy level of MatMulNBits that multiplies integers; at lower levels it is slower than a float MatMul."""
 
@@ -76,12 +74,8 @@ def _write_dense(editor: GraphEditor, matrix: npt.NDArray[np.float32], places: S
 
 
 def fits_kernels(editor: GraphEditor, encoding: GroupedIntegers, places: Sequence[Place]) -> bool:
-    """Whether every reader of the weight can be replaced by a kernel for grouped integers.
-
-    A weight with one scale per row is left to be unpacked at load: its activations are meant to stay float.
-    """
-    one_group = encoding.scales.shape[1] == 1
-    if one_group or encoding.bits not in KERNEL_BITS or encoding.group_size not in KERNEL_GROUPS:
+    """Whether every reader of the weight can be replaced by a kernel for grouped integers; see `kernels_take`."""
+    if not kernels_take(encoding.bits, encoding.group_size, encoding.scales.shape[1]):
         return False
     whole_groups = encoding.shape[1] % encoding.group_size == 0
     for place in places:

@@ -12,6 +12,7 @@ from openvino import opset15 as ops
 
 from autocompress.encodings import ByteArray, Codebook, Dense, Encoding, GroupedIntegers, SparseIntegers, pack_bits
 from autocompress.encodings.sparse_integers import zero_codes
+from autocompress.formats.openvino.native_types import is_foldable, is_native_integers
 
 UNSIGNED = {2: ov.Type.u2, 4: ov.Type.u4, 8: ov.Type.u8}
 SIGNED = {4: ov.Type.i4, 8: ov.Type.i8}
@@ -75,8 +76,8 @@ def replace_parameter(model: Any, parameter: Any, node: Any) -> None:
 
 def _fits_kernels(encoding: GroupedIntegers) -> bool:
     whole_groups = encoding.shape[1] == encoding.scales.shape[1] * encoding.group_size
-    one_group = encoding.scales.shape[1] == 1
-    return encoding.bits in UNSIGNED and (whole_groups or one_group) and encoding.input_scales is None
+    is_native_type = is_native_integers(encoding.bits, encoding.scales.shape[1], whole_groups)
+    return is_native_type and encoding.input_scales is None
 
 
 def _integers(encoding: GroupedIntegers) -> Any:
@@ -103,8 +104,7 @@ def _centred(encoding: GroupedIntegers, shape: tuple[int, ...], per_group: tuple
 
 def _is_foldable(encoding: Codebook) -> bool:
     """Whether the indices have a type in OpenVINO, and no row has weights of two codebooks."""
-    whole_rows = encoding.group_size is None or encoding.group_size % encoding.shape[1] == 0
-    return encoding.bits in UNSIGNED and whole_rows
+    return is_foldable(encoding.bits, encoding.group_size, encoding.shape)
 
 
 def _codebook(encoding: Codebook) -> Any:

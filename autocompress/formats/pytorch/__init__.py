@@ -12,6 +12,8 @@ from autocompress.recipe import steps_from_plain
 if TYPE_CHECKING:
     from autocompress.compressible import CompressibleModel, StepContext
     from autocompress.facts import ModelFacts
+    from autocompress.formats.foresight import FileSize
+    from autocompress.outline import Outline
     from autocompress.recipe import Step
     from autocompress.spec import ModelSpec
 
@@ -53,6 +55,12 @@ class PyTorchFormat(Format):
     def known_good(self) -> tuple[tuple[Step, ...], ...]:
         """See `Format.known_good`."""
         return tuple(steps_from_plain(steps) for steps in KNOWN_GOOD)
+
+    def foresee(self, outline: Outline, *, is_original: bool) -> FileSize:
+        """See `Format.foresee`."""
+        from autocompress.formats.pytorch.size import foreseen_size
+
+        return foreseen_size(outline, is_original)
 
     def export(self, model: CompressibleModel, folder: Path, context: StepContext) -> str:
         """See `Format.export`; writes ``model.safetensors`` and, where needed, what `files.write_files` lists."""
