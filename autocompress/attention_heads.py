@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from autocompress.facts import PROJECTIONS
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PROJECTIONS = (("q_proj", "k_proj", "v_proj"), ("query", "key", "value"), ("q_lin", "k_lin", "v_lin"))
 OUTPUTS = ("o_proj", "out_proj", "out_lin")
 HEAD_COUNTS = ("num_attention_heads", "num_heads", "n_heads")
 """Attributes under which attention modules keep their number of heads."""

@@ -14,6 +14,9 @@ WeightScope = Literal["attention", "layers", "all"]
 Part = Literal["model", "encoder", "decoder"]
 """All of a model, or one of the two parts of an encoder-decoder."""
 
+PROJECTIONS = (("q_proj", "k_proj", "v_proj"), ("query", "key", "value"), ("q_lin", "k_lin", "v_lin"))
+"""Names under which attention modules keep the layers into their heads."""
+
 DECODING_TASKS = ("speech-seq2seq", "language-modelling")
 
 

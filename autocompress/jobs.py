@@ -59,6 +59,31 @@ class Prepared(Frozen):
     notes: tuple[str, ...] = ()
 
 
+class MachineSpeed(Frozen):
+    """What the machine does in a second, by a short trial: floating-point operations, and bytes read."""
+
+    flops: float
+    bytes_read: float
+
+
+class FactsJob(Frozen):
+    """Look at a model without reading its weights. Answer: `FactsAnswer`."""
+
+    kind: Literal["facts"] = "facts"
+    model: ModelSpec
+    task: str
+    threads: int
+
+
+class FactsAnswer(Frozen):
+    """The answer to a `FactsJob`: shapes, the work of one call (None: not known), and the machine's speed."""
+
+    kind: Literal["facts_known"] = "facts_known"
+    facts: ModelFacts
+    call_flops: float | None
+    speed: MachineSpeed
+
+
 class PrepareJob(Frozen):
     """Read model and data, check both, and fill the baseline folder. Answer: `Prepared`."""
 
@@ -109,7 +134,7 @@ class TrialJob(Frozen):
     measure: MeasureJob
 
 
-Job = PrepareJob | BuildJob | MeasureJob | TrialJob
+Job = FactsJob | PrepareJob | BuildJob | MeasureJob | TrialJob
 job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 
 
@@ -209,7 +234,7 @@ word_adapter: TypeAdapter[Word] = TypeAdapter(Annotated[Word, Field(discriminato
 
 Progress = StageBegan | StageMoved | StageEnded
 Request = QuietWanted | QuietOver
-Answer = PreparedAnswer | Built | Measured | TrialAnswer | Failed
+Answer = FactsAnswer | PreparedAnswer | Built | Measured | TrialAnswer | Failed
 Message = Progress | Request | Answer
 message_adapter: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 """What a child tells."""

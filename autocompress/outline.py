@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from autocompress.attention_heads import PROJECTIONS
 from autocompress.encodings import DenseForm, Form, form_bytes
-from autocompress.facts import ModelFacts, Part, TensorFact, WeightFact, WeightScope
+from autocompress.facts import PROJECTIONS, ModelFacts, Part, TensorFact, WeightFact, WeightScope
 
 if TYPE_CHECKING:
     from autocompress.recipe import Step

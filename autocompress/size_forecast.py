@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from autocompress import registry
 from autocompress.facts import ModelFacts
 from autocompress.formats.base import Format
 from autocompress.formats.foresight import FileSize
@@ -17,11 +16,10 @@ class SizeForecast:
 
     Args:
         facts: the model's shapes.
-        formats: by name those that recipes may end in.
     """
 
-    def __init__(self, facts: ModelFacts, formats: Mapping[str, Format]) -> None:
-        self._formats = formats
+    def __init__(self, facts: ModelFacts) -> None:
+        self._formats: dict[str, Format] = {}
         self._outlines: dict[tuple[Step, ...], Outline] = {(): outline_of(facts)}
         self._sizes: dict[tuple[tuple[Step, ...], str], FileSize] = {}
 
@@ -36,8 +34,13 @@ class SizeForecast:
         if key not in self._sizes:
             is_original = not recipe.steps and recipe.format == ORIGINAL_FORMAT
             outline = self._outline(recipe.steps)
-            self._sizes[key] = self._formats[recipe.format].foresee(outline, is_original=is_original)
+            self._sizes[key] = self._format(recipe.format).foresee(outline, is_original=is_original)
         return self._sizes[key]
+
+    def _format(self, name: str) -> Format:
+        if name not in self._formats:
+            self._formats[name] = registry.load("formats", name)()
+        return self._formats[name]
 
     def _outline(self, steps: tuple[Step, ...]) -> Outline:
         if steps not in self._outlines:

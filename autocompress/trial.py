@@ -20,6 +20,7 @@ from autocompress.jobs import (
     Answer,
     BuildJob,
     Built,
+    FactsJob,
     Job,
     MeasureJob,
     Prepared,
@@ -44,6 +45,7 @@ from autocompress.sample_store import save_samples
 from autocompress.space import recipe_refusal
 from autocompress.stage_cache import StageCache
 from autocompress.stages import Stages
+from autocompress.unread_model import look_without_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,6 +61,9 @@ FORGOTTEN_AFTER_SECONDS = 7 * 24 * 3600
 def run_job(job: Job, stages: Stages) -> Answer:
     """Do a job in this process."""
     match job:
+        case FactsJob():
+            with stages.stage("look at the shapes"):
+                return look_without_weights(job, _task(job.task))
         case PrepareJob():
             return PreparedAnswer(prepared=prepare(job, stages))
         case BuildJob():

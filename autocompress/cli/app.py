@@ -81,7 +81,7 @@ def _greet(context: typer.Context) -> None:
 
 def run() -> None:
     """Run the command line; every problem ends as one sentence and the right exit code."""
-    from autocompress.cli import apply, catalogue, probe, runs, search, steer, tui  # noqa: F401 - each adds commands
+    from autocompress.cli import apply, catalogue, estimate, probe, runs, search, steer, tui  # noqa: F401 - each adds commands
 
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:

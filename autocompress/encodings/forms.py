@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil, prod
 from typing import Any
 
@@ -171,6 +172,7 @@ class SparseForm:
 Form = DenseForm | IntegersForm | CodebookForm | SparseForm
 
 
+@lru_cache(maxsize=65_536)
 def form_bytes(form: Form) -> int:
     """Bytes of all parts."""
     return sum(part.n_bytes for part in form.parts.values())

@@ -11,12 +11,15 @@ from optuna.trial import FrozenTrial
 from autocompress.objectives import figures_of, vram_bytes
 from autocompress.recipe import Recipe
 from autocompress.records import Estimate, Measurement, Status, TrialRecord
-from autocompress.search.beliefs import believed_log_size, believed_loss
+from autocompress.rounding import significant
+from autocompress.search.beliefs import believed_loss
 from autocompress.search.sampler import Figure, Reading, RecipeSampler, Space, Stage, StopWhenSpent, TrialOutcome
 from autocompress.search.study import DIRECTIONS, WORST_VALUES
+from autocompress.size_forecast import SizeForecast
 from autocompress.space import SearchSpace
 from autocompress.spec import Constraints
 
+KNOWN_GOOD = "known_good"
 SMALLEST_UNIT = 1e-4
 HUNDREDTH = 0.01
 BREADTH = 0.35
@@ -46,8 +49,9 @@ class Proposer:
         constraints: Constraints | None = None,
     ) -> None:
         self.space = space
+        self.forecast = SizeForecast(space.facts)
         self._asked_for: list[Recipe] = []
-        self._queue = [(recipe, "known_good") for recipe in space.known_good()]
+        self._queue = [(recipe, KNOWN_GOOD) for recipe in space.known_good()]
         self._seed = seed
         self._original = (original.measurement if original else None) or Measurement()
         self.is_spent = False
@@ -64,10 +68,10 @@ class Proposer:
         seen = set(tried)
         if self._asked_for:
             return self._asked_for.pop(0), "user"
-        while self._queue:
-            recipe, origin = self._queue.pop(0)
-            if recipe.digest not in seen:
-                return recipe, origin
+        self._queue = [(recipe, origin) for recipe, origin in self._queue if recipe.digest not in seen]
+        for index, (recipe, origin) in enumerate(self._queue):
+            if origin != KNOWN_GOOD or not self.is_too_large(recipe):
+                return self._queue.pop(index)
         proposal = self._sampler.propose(known, seen, n_objectives=len(DIRECTIONS))
         self.is_spent = self._until_spent.is_spent(self._sampler)
         return (proposal.candidate.configuration, "sampler") if proposal else None
@@ -89,20 +93,41 @@ class Proposer:
         """Whether a recipe was asked for and not proposed yet."""
         return any(other.digest == recipe.digest for other in self._asked_for)
 
+    def is_too_large(self, recipe: Recipe) -> bool:
+        """Whether the recipe's size is foretold to exceed the limit by more than that may be off."""
+        if self._largest_bytes is None:
+            return False
+        foretold = self.forecast.of(recipe)
+        return foretold.n_bytes > self._largest_bytes * (1 + foretold.error)
+
+    def left_out(self) -> str | None:
+        """How many known-good recipes are not tried under the limits as they are, and why, as a sentence."""
+        known_good = [recipe for recipe, origin in self._queue if origin == KNOWN_GOOD]
+        too_large = [recipe for recipe in known_good if self.is_too_large(recipe)]
+        if not too_large or self._largest_bytes is None:
+            return None
+        smallest = min(self.forecast.of(recipe).n_bytes for recipe in too_large)
+        return (
+            f"{len(too_large)} of {len(known_good)} known-good recipes are left out: their files would take "
+            f"{significant(smallest / 1e6)} MB or more, and the limit is {significant(self._largest_bytes / 1e6)} MB"
+        )
+
     def judge_by(self, constraints: Constraints) -> None:
         """From the next proposal on all trials, those before as well, are judged by these limits."""
         self._until_spent, self.is_spent = StopWhenSpent(), False
         limits = figure_limits(constraints, self._original)
+        original_bytes = self._original.size_bytes or self.forecast.original.n_bytes
+        self._largest_bytes = size_bound(constraints, original_bytes)
         hundredth = self._hundredth_of_the_metric()
         unit = max(limits.get("drop", hundredth), SMALLEST_UNIT)
         drop = Figure("drop", shift=unit, cap=FAR_BEYOND * unit)
         others = [Figure(name) for name in ("ram", "vram") if name in limits]
         space = Space(
             propose=self.space.propose,
-            refusal=self.space.refusal,
+            refusal=self._refusal,
             key=lambda recipe: recipe.digest,
             predicted=lambda recipe: {
-                "size": believed_log_size(recipe, self.space.facts),
+                "size": math.log(self.forecast.of(recipe).n_bytes / self.forecast.original.n_bytes),
                 "drop": believed_loss(recipe) * hundredth,
             },
             stages=stages_of,
@@ -116,6 +141,9 @@ class Proposer:
             seed=self._seed,
             breadth=BREADTH,
         )
+
+    def _refusal(self, recipe: Recipe) -> str | None:
+        return self.space.refusal(recipe) or ("would be too large" if self.is_too_large(recipe) else None)
 
     def _hundredth_of_the_metric(self) -> float:
         quality = self._original.quality
@@ -148,6 +176,12 @@ class Proposer:
             if now and before:
                 readings[name] = Reading(math.log(now / before))
         return TrialOutcome(readings, seconds=seconds)
+
+
+def size_bound(constraints: Constraints, original_bytes: float) -> float | None:
+    """The limit on the size in bytes, or None."""
+    limit = constraints.size
+    return None if limit is None else limit.bound * (original_bytes if limit.relative else 1)
 
 
 def figure_limits(constraints: Constraints, original: Measurement) -> dict[str, float]:

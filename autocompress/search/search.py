@@ -222,6 +222,8 @@ class Search:
         for recipe in self._to_retry():
             proposer.retry(recipe)
             tried.discard(recipe.digest)
+        if left_out := proposer.left_out():
+            self._emit(Note, text=left_out)
         self.steering.begin(space, proposer)
         at_once = trials_at_once(self.spec, prepared.facts)
         if at_once > 1:

@@ -1,0 +1,95 @@
+"""What is foretold of a search, as a table and as plain data."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from autocompress.estimates import Estimates, Foretold, Span
+from autocompress.outline import EXACT_ERROR
+from autocompress.recipe_words import recipe_in_words
+from autocompress.report.numbers import NOT_MEASURED, megabytes, milliseconds, ratio
+from autocompress.rounding import percent, significant
+from autocompress.spec import Constraints
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SECONDS_A_MINUTE, SECONDS_AN_HOUR = 60, 3600
+MEMORY = {"cpu": "RAM MB", "cuda": "VRAM MB"}
+
+
+def estimates_table(estimates: Estimates, constraints: Constraints) -> Table:
+    """A row for the original and for each known-good recipe, the limits that rule it out in words."""
+    from rich.table import Table
+
+    table = Table(
+        title=f"{estimates.architecture}, {estimates.n_parameters:,} parameters: known-good recipes, foretold"
+    )
+    table.add_column("", no_wrap=True)
+    table.add_column("method", ratio=1)
+    table.add_column("format")
+    for header in ("MB", "size", MEMORY[estimates.device], "ms a call"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("limits")
+    table.add_row(*_cells("◎", "original", estimates.original, estimates, constraints))
+    for one in estimates.recipes:
+        name = recipe_in_words(one.recipe) if one.recipe.steps else "export only"
+        row = _cells("✗" if one.breaks else "✓", name, one, estimates, constraints)
+        table.add_row(*row, style="dim" if one.breaks else None)
+    return table
+
+
+def estimates_in_words(estimates: Estimates) -> tuple[str, ...]:
+    """What holds for the whole search, and how sure the figures are."""
+    exact = f"Sizes are arithmetic over the shapes of the weights, to {percent(EXACT_ERROR)}; ~ marks those that the"
+    return (
+        f"A search of {estimates.trials} trials takes about {_duration(estimates.seconds)}, and on disk at its peak "
+        f"about {_megabytes(estimates.disk_bytes)} MB (rough).",
+        f"{exact} weights' values decide too, to 10 %.",
+        "Memory and time are rough, from rules of thumb and this machine's speed now: "
+        f"{significant(estimates.flops_per_second / 1e9)} GFLOP/s, "
+        f"{significant(estimates.bytes_per_second / 1e9)} GB/s. No weights were read.",
+    )
+
+
+def estimates_plain(estimates: Estimates) -> dict[str, Any]:
+    """As JSON data; which of the figures are rough is said beside them."""
+    plain = estimates.model_dump(mode="json")
+    for one in (plain["original"], *plain["recipes"]):
+        one["method"] = one["recipe"]["steps"]
+        if not math.isfinite(one["size_error"] if one["size_error"] is not None else math.inf):
+            one["size_error"] = None
+    return {**plain, "rough": ["ram_bytes", "latency_ms", "seconds", "disk_bytes"]}
+
+
+def _cells(glyph: str, name: str, one: Foretold, estimates: Estimates, constraints: Constraints) -> tuple[str, ...]:
+    sure = "" if one.size_error <= EXACT_ERROR else "~"
+    return (
+        glyph,
+        name,
+        one.recipe.format,
+        f"{sure}{megabytes(one.size_bytes)}",
+        ratio(one.size_bytes / estimates.original.size_bytes),
+        _megabytes(one.ram_bytes),
+        f"{milliseconds(one.latency_ms.low)}–{milliseconds(one.latency_ms.high)}" if one.latency_ms else NOT_MEASURED,
+        "; ".join(f"{name} over {_written(constraints, name)}" for name in one.breaks),
+    )
+
+
+def _written(constraints: Constraints, name: str) -> str:
+    limit = getattr(constraints, name)
+    return str(limit.written)
+
+
+def _megabytes(span: Span) -> str:
+    return f"{significant(span.low / 1e6, 2)}–{significant(span.high / 1e6, 2)}"
+
+
+def _duration(span: Span) -> str:
+    unit, length = "s", 1
+    if span.high >= 2 * SECONDS_AN_HOUR:
+        unit, length = "h", SECONDS_AN_HOUR
+    elif span.high >= 2 * SECONDS_A_MINUTE:
+        unit, length = "min", SECONDS_A_MINUTE
+    return f"{significant(span.low / length, 2)} to {significant(span.high / length, 2)} {unit}"

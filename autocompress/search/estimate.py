@@ -1,0 +1,134 @@
+"""What a search would find, before it is begun: sizes by arithmetic, all else by rules of thumb; reads no weights."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from autocompress import registry
+from autocompress.estimates import Estimates, Foretold, Span
+from autocompress.jobs import ORIGINAL_FORMAT, FactsAnswer, FactsJob, Failed
+from autocompress.recipe import Recipe
+from autocompress.search.bench import as_error
+from autocompress.search.launcher import Launcher
+from autocompress.search.preflight import available_formats, require_device
+from autocompress.search.proposer import size_bound
+from autocompress.search.rough_figures import FACTOR, Rough, rough_latency_ms, rough_ram_bytes
+from autocompress.size_forecast import SizeForecast
+from autocompress.space import SearchSpace
+from autocompress.spec import Limit, SearchSpec
+from autocompress.tasks.detection import find_task
+
+TIMEOUT_SECONDS = 600.0
+FIXED_TRIAL_SECONDS = 3.0
+"""Processes, timing and memory."""
+SECONDS_PER_MILLION = 0.15
+"""Compressing and writing."""
+USUAL_SAMPLES = 900
+"""That a trial is judged by."""
+ARTIFACTS_KEPT = 8
+"""Of the trials on the front, and of those that may be the best."""
+STATES_OF_A_TRIAL = 0.3
+"""Share of the trials whose steps take long enough to be kept in the cache."""
+MS_PER_SECOND = 1000
+
+
+def estimate(spec: SearchSpec) -> Estimates:
+    """Foretell what the known-good recipes give on a model, within seconds.
+
+    Raises:
+        SpecError, ModelError: the model cannot be used as given.
+        EnvironmentProblem: this machine lacks something that was asked for by name.
+    """
+    require_device(spec.device)
+    task = find_task(spec.model)
+    formats, _ = available_formats(spec.space.formats, spec.device)
+    answer = _facts(FactsJob(model=spec.model, task=task.name, threads=spec.threads), spec)
+    space = SearchSpace(registry.load_all("methods"), formats, answer.facts, spec.device, spec.seed)
+    forecast = SizeForecast(answer.facts)
+    original = _foretold(Recipe(format=ORIGINAL_FORMAT, seed=spec.seed), spec, answer, forecast, None)
+    recipes = [recipe for recipe in space.known_good() if recipe.steps or recipe.format != ORIGINAL_FORMAT]
+    found = tuple(_foretold(recipe, spec, answer, forecast, original) for recipe in recipes)
+    return Estimates(
+        architecture=answer.facts.architecture,
+        task=answer.facts.task,
+        n_parameters=answer.facts.n_parameters,
+        device=spec.device,
+        original=original,
+        recipes=found,
+        trials=spec.budget.trials,
+        seconds=_seconds(spec, answer.facts.n_parameters, original),
+        disk_bytes=_disk_bytes(spec, answer.facts.n_parameters, original, found),
+        flops_per_second=answer.speed.flops,
+        bytes_per_second=answer.speed.bytes_read,
+    )
+
+
+def _facts(job: FactsJob, spec: SearchSpec) -> FactsAnswer:
+    with tempfile.TemporaryDirectory(prefix="autocompress-") as folder:
+        answer = Launcher(spec.device).run(
+            job,
+            log=Path(folder) / "log.txt",
+            timeout_seconds=TIMEOUT_SECONDS,
+            memory_bytes=None,
+            on_progress=lambda _: None,
+        )
+    if isinstance(answer, Failed):
+        raise as_error(answer)
+    assert isinstance(answer, FactsAnswer)
+    return answer
+
+
+def _foretold(
+    recipe: Recipe, spec: SearchSpec, answer: FactsAnswer, forecast: SizeForecast, original: Foretold | None
+) -> Foretold:
+    """One recipe's figures, and the limits that they break; without an original, the original's own."""
+    facts, size = answer.facts, forecast.of(recipe)
+    latency = rough_latency_ms(recipe, facts, answer.call_flops, answer.speed)
+    ram = rough_ram_bytes(recipe, facts, size.n_bytes, spec.device)
+    foretold = Foretold(
+        recipe=recipe,
+        size_bytes=round(size.n_bytes),
+        size_error=size.error,
+        ram_bytes=Span(low=ram.low, high=ram.high),
+        latency_ms=Span(low=latency.low, high=latency.high) if latency else None,
+    )
+    broken = _broken(foretold, original, spec) if original else ()
+    return foretold.model_copy(update={"breaks": broken})
+
+
+def _broken(foretold: Foretold, original: Foretold, spec: SearchSpec) -> tuple[str, ...]:
+    """Names of the limits that the figures break even if they are as far off as they may be."""
+    limits = spec.constraints
+    broken = []
+    bound = size_bound(limits, original.size_bytes)
+    if bound is not None and foretold.size_bytes > bound * (1 + foretold.size_error):
+        broken.append("size")
+    memory = limits.vram if spec.device == "cuda" else limits.ram
+    if memory is not None and foretold.ram_bytes.low > _bound(memory, original.ram_bytes.middle):
+        broken.append("vram" if spec.device == "cuda" else "ram")
+    latency, before = foretold.latency_ms, original.latency_ms
+    if limits.latency is not None and latency and before and latency.low > _bound(limits.latency, before.middle):
+        broken.append("latency")
+    return tuple(broken)
+
+
+def _bound(limit: Limit, original: float) -> float:
+    return limit.bound * (original if limit.relative else 1.0)
+
+
+def _seconds(spec: SearchSpec, n_parameters: int, original: Foretold) -> Span:
+    latency_ms = original.latency_ms.middle if original.latency_ms else 0.0
+    judging = USUAL_SAMPLES * latency_ms / MS_PER_SECOND
+    trial = FIXED_TRIAL_SECONDS + SECONDS_PER_MILLION * n_parameters / 1e6 + judging
+    expected = Rough(spec.budget.trials * trial / FACTOR, spec.budget.trials * trial * FACTOR)
+    limit = spec.budget.timeout
+    return Span(low=min(expected.low, limit or expected.low), high=min(expected.high, limit or expected.high))
+
+
+def _disk_bytes(spec: SearchSpec, n_parameters: int, original: Foretold, found: tuple[Foretold, ...]) -> Span:
+    """The run's artifacts, and what the cache of stages keeps beside them, graphs included."""
+    mean = sum(one.size_bytes for one in found) / max(len(found), 1)
+    artifacts = original.size_bytes + min(ARTIFACTS_KEPT, spec.budget.trials) * mean
+    states = min(spec.budget.cache, 4.0 * n_parameters * (1 + STATES_OF_A_TRIAL * spec.budget.trials))
+    return Span(low=artifacts, high=artifacts + states)
