@@ -13,6 +13,7 @@ from autocompress.outcome import Finalist
 from autocompress.recipe_file import RecipeFile
 from autocompress.recipe_yaml import recipe_yaml, write_recipe
 from autocompress.records import Latency, TrialRecord
+from autocompress.report.foretold import foretold_in_words
 from autocompress.report.front_plot import front_plot
 from autocompress.report.markdown import run_report
 from autocompress.report.numbers import ratio
@@ -140,6 +141,10 @@ def show_run(view: RunView) -> int:
     console.print_text(front_plot(results, width=min(width, LARGEST_PLOT_WIDTH), ascii_only=not _prints_unicode()))
     for warning in warnings_in_words(results):
         console.out.print(f"· {warning}", markup=False)
+    prepared = view.study.prepared
+    foretold = foretold_in_words(view.records, prepared.facts, view.spec.device) if prepared else None
+    if foretold:
+        console.print_text(f"\n{foretold}")
     return show_best(view, as_json=False)
 
 

@@ -9,11 +9,11 @@ from autocompress import registry
 from autocompress.estimates import Estimates, Foretold, Span
 from autocompress.jobs import ORIGINAL_FORMAT, FactsAnswer, FactsJob, Failed
 from autocompress.recipe import Recipe
+from autocompress.rough_figures import FACTOR, Rough, rough_latency_ms, rough_ram_bytes
 from autocompress.search.bench import as_error
 from autocompress.search.launcher import Launcher
 from autocompress.search.preflight import available_formats, require_device
 from autocompress.search.proposer import size_bound
-from autocompress.search.rough_figures import FACTOR, Rough, rough_latency_ms, rough_ram_bytes
 from autocompress.size_forecast import SizeForecast
 from autocompress.space import SearchSpace
 from autocompress.spec import Limit, SearchSpec

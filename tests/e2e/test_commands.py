@@ -12,7 +12,7 @@ from command_line import TASK_FILE, CommandLine
 
 COMMANDS = (
     "search", "resume", "baseline", "demo", "runs", "show", "best", "export",
-    "apply", "verify", "schema", "methods", "formats", "doctor", "probe", "steer",
+    "apply", "verify", "schema", "methods", "formats", "doctor", "probe", "estimate", "steer",
 )  # fmt: skip
 
 

@@ -84,6 +84,13 @@ def codebooks(draw: st.DrawFn, shape: tuple[int, int]) -> Codebook:
 
 
 @given(encodings())
+def test_the_form_tells_the_bytes_of_every_part(encoding: Encoding) -> None:
+    stored = {name: part.nbytes for name, part in encoding.parts().items()}
+    assert {name: part.n_bytes for name, part in encoding.form.parts.items()} == stored
+    assert encoding.packed_bytes == sum(stored.values())
+
+
+@given(encodings())
 def test_header_and_parts_make_the_same_encoding_again(encoding: Encoding) -> None:
     again = encoding_from_parts(encoding.header(), encoding.parts())
     assert again.shape == encoding.shape

@@ -171,3 +171,46 @@ def test_a_record_of_recipes_outside_the_space_does_not_disturb(study: Study) ->
     study.finish(record.model_copy(update={"status": Status.COMPLETE, "measurement": figures}), ORIGINAL, {})
     recipes = proposals(Proposer(space_on("bert"), seed=0), 20, study.known_trials())
     assert len(recipes) == 20
+
+
+def limited(size: str | None) -> Constraints:
+    return Constraints(size=size)  # type: ignore[arg-type]
+
+
+def test_what_is_foretold_to_be_too_large_is_never_proposed() -> None:
+    space = space_on("bert")
+    proposer = Proposer(space, seed=0, original=ORIGINAL, constraints=limited("0.2x"))
+    recipes = proposals(proposer, 40)
+    assert len(recipes) == 40
+    sizes = [proposer.forecast.of(recipe) for recipe in recipes]
+    bound = 0.2 * ORIGINAL.measurement.size_bytes if ORIGINAL.measurement else 0
+    assert all(size.n_bytes <= bound * (1 + size.error) for size in sizes)
+
+
+def test_limits_that_change_bring_known_good_recipes_back_and_take_them_away() -> None:
+    space = space_of("fp16", "int8_weight_only")
+    forecast = Proposer(space, seed=0).forecast
+    half = f"{forecast.original.n_bytes * 0.51:.0f}B"
+    proposer = Proposer(space, seed=0, constraints=limited(half))
+    assert {recipe for recipe in proposals(proposer, 100) if not recipe.steps} == set()
+    assert "known-good recipes are left out" in str(proposer.left_out())
+    proposer.judge_by(limited(None))
+    assert proposer.left_out() is None
+    assert {str(recipe) for recipe in proposals(proposer, 100)} >= {"onnx", "pytorch"}
+
+
+def test_a_recipe_that_was_asked_for_is_tried_however_large() -> None:
+    space = space_on("bert")
+    proposer = Proposer(space, seed=0, original=ORIGINAL, constraints=limited("0.01x"))
+    asked = Recipe(format="onnx")
+    proposer.ask_for(asked)
+    assert proposer.next([], []) == (asked, "user")
+
+
+def test_where_nothing_known_fits_the_sampler_is_asked() -> None:
+    space = space_on("bert")
+    smallest = min(Proposer(space, seed=0).forecast.of(recipe).n_bytes for recipe in space.known_good())
+    proposer = Proposer(space, seed=0, constraints=limited(f"{smallest * 0.8:.0f}B"))
+    proposal = proposer.next([], [])
+    assert proposal is not None
+    assert proposal[1] == "sampler"

@@ -5,6 +5,7 @@ The constants are what the seven models of docs/results.md took on one thread of
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from autocompress.facts import ModelFacts
@@ -37,6 +38,11 @@ class Rough(NamedTuple):
 
     low: float
     high: float
+
+    @property
+    def middle(self) -> float:
+        """Equally many times larger than the low end and smaller than the high one."""
+        return math.sqrt(self.low * self.high)
 
 
 def rough_latency_ms(recipe: Recipe, facts: ModelFacts, flops: float | None, speed: MachineSpeed) -> Rough | None:
