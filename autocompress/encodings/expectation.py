@@ -19,17 +19,18 @@ from autocompress.encodings.forms import CodebookForm, Form, IntegersForm, Spars
 
 N_VALUES = 2**15
 """Values that the coding is tried on."""
-SPREAD_OF_ROWS = 0.6
+SPREAD_OF_ROWS = 0.26
 """Standard deviation of the logarithm of the rows' scales."""
 TAILS = 32
 """Degrees of freedom of the t-distribution within a row, which is nearly normal."""
 SYMBOLS_OF_A_TABLE = 2**15
 """zlib makes fresh codes after so many symbols, which are bytes or somewhat less."""
-N_REFINEMENTS = 12
+N_REFINEMENTS = 150
 
 Floats = npt.NDArray[np.float64]
 
 
+@lru_cache(maxsize=65_536)
 def expected_part_bytes(form: Form, name: str) -> float:
     """Bytes of a part, Huffman-coded where it is packed and that is expected to be shorter."""
     part = form.parts[name]

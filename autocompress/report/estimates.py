@@ -6,17 +6,17 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from autocompress.estimates import Estimates, Foretold, Span
-from autocompress.outline import EXACT_ERROR
+from autocompress.outline import EXACT_ERROR, EXPECTED_ERROR
 from autocompress.recipe_words import recipe_in_words
 from autocompress.report.numbers import NOT_MEASURED, megabytes, milliseconds, ratio
-from autocompress.rounding import percent, significant
+from autocompress.rounding import significant
 from autocompress.spec import Constraints
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 SECONDS_A_MINUTE, SECONDS_AN_HOUR = 60, 3600
-MEMORY = {"cpu": "RAM MB", "cuda": "VRAM MB"}
+MEMORY = {"cpu": "≈RAM MB", "cuda": "≈VRAM MB"}
 
 
 def estimates_table(estimates: Estimates, constraints: Constraints) -> Table:
@@ -29,7 +29,7 @@ def estimates_table(estimates: Estimates, constraints: Constraints) -> Table:
     table.add_column("", no_wrap=True)
     table.add_column("method", ratio=1)
     table.add_column("format")
-    for header in ("MB", "size", MEMORY[estimates.device], "ms a call"):
+    for header in ("MB", "size", MEMORY[estimates.device], "≈ms a call"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("limits")
     table.add_row(*_cells("◎", "original", estimates.original, estimates, constraints))
@@ -42,12 +42,12 @@ def estimates_table(estimates: Estimates, constraints: Constraints) -> Table:
 
 def estimates_in_words(estimates: Estimates) -> tuple[str, ...]:
     """What holds for the whole search, and how sure the figures are."""
-    exact = f"Sizes are arithmetic over the shapes of the weights, to {percent(EXACT_ERROR)}; ~ marks those that the"
     return (
         f"A search of {estimates.trials} trials takes about {_duration(estimates.seconds)}, and on disk at its peak "
         f"about {_megabytes(estimates.disk_bytes)} MB (rough).",
-        f"{exact} weights' values decide too, to 10 %.",
-        "Memory and time are rough, from rules of thumb and this machine's speed now: "
+        f"Sizes are arithmetic over the weights' shapes, to {EXACT_ERROR:.0%}; ~ marks those that the weights' values "
+        f"decide too, to {EXPECTED_ERROR:.0%}.",
+        "Memory and time (≈) are rough, from rules of thumb and this machine's speed now: "
         f"{significant(estimates.flops_per_second / 1e9)} GFLOP/s, "
         f"{significant(estimates.bytes_per_second / 1e9)} GB/s. No weights were read.",
     )

@@ -45,7 +45,7 @@ def llama() -> nn.Module:
     """Two layers with gated feed-forward blocks and grouped queries."""
     return transformers.LlamaForCausalLM(
         transformers.LlamaConfig(
-            vocab_size=2000, hidden_size=256, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+            vocab_size=4000, hidden_size=256, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
             intermediate_size=768, max_position_embeddings=64,
         )
     )  # fmt: skip
@@ -69,7 +69,7 @@ def as_trained(module: nn.Module) -> nn.Module:
     """With rows of different scales and no value twice, as training leaves weights."""
     torch.manual_seed(0)
     for parameter in module.parameters():
-        scales = (0.6 * torch.randn(len(parameter))).exp()
+        scales = (0.26 * torch.randn(len(parameter))).exp()
         parameter.data *= scales.reshape(-1, *[1] * (parameter.dim() - 1))
         parameter.data += 0.01 * torch.randn_like(parameter)
     return module.eval().requires_grad_(False)

@@ -20,7 +20,7 @@ from tiny_models import bert, step_context
 from torch_runner import TorchRunner
 
 from autocompress import registry
-from autocompress.cli import apply, catalogue, probe, runs, search, steer, tui  # noqa: F401 - each adds commands
+from autocompress.cli import apply, catalogue, estimate, probe, runs, search, steer, tui  # noqa: F401 - each adds commands
 from autocompress.cli.app import app
 from autocompress.compressible import CompressibleModel
 from autocompress.measure.latency import FULL, SHORT_LOOK
