@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELS ?= .whl
 SITE ?= /tmp/autocompress-site
 GPU_PYTHON ?= python3
+# A file's tests stay together: they share what was searched or trained for them.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 
@@ -32,7 +34,7 @@ demo: $(VENV)/cpu.stamp  ## install, train the demo problem once, and search ove
 
 .PHONY: test
 test: $(VENV)/dev.stamp  ## install what the tests need, and run them all
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 .PHONY: check
 check: $(VENV)/dev.stamp  ## what CI runs: lint, types, import contracts, tests
@@ -40,7 +42,7 @@ check: $(VENV)/dev.stamp  ## what CI runs: lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 .PHONY: screenshots
 screenshots: $(VENV)/dev.stamp  ## draw the documents' pictures of the terminal UI anew

@@ -23,12 +23,13 @@ from autocompress import registry
 from autocompress.cli import apply, catalogue, estimate, probe, runs, search, steer, tui  # noqa: F401 - each adds commands
 from autocompress.cli.app import app
 from autocompress.compressible import CompressibleModel
-from autocompress.measure.latency import FULL, SHORT_LOOK
+from autocompress.measure.latency import CLOSER_LOOK, FULL, SHORT_LOOK
 from autocompress.recipe_file import read_recipe
 from autocompress.spec import ModelSpec
 from autocompress.tasks.own import Own
 
 ROOT = Path(__file__).parent.parent.parent
+PROTOCOLS = (SHORT_LOOK, CLOSER_LOOK, FULL)
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 READABLE = [*PAGES, *sorted(ROOT.glob("docs/examples/*.py")), *sorted(ROOT.glob("recipes/*.yaml"))]
 GROUP: Any = typer.main.get_command(app)
@@ -145,12 +146,13 @@ def test_the_recipe_in_the_readme_is_one(tmp_path: Path) -> None:
 def test_the_timing_protocols_are_told_as_they_are() -> None:
     table = told(ROOT / "docs/measuring.md")
     rows = {
-        "calls of each model, at least": [f"{p.min_calls}" for p in (SHORT_LOOK, FULL)],
-        "seconds, at least / at most": [f"{p.min_seconds:g} / {p.max_seconds:g}" for p in (SHORT_LOOK, FULL)],
-        "interval's half-width to stop at": [f"{p.half_width * 100:g} %" for p in (SHORT_LOOK, FULL)],
+        "calls of each model, at least": [f"{p.min_calls}" for p in PROTOCOLS],
+        "seconds, at least / at most": [f"{p.min_seconds:g} / {p.max_seconds:g}" for p in PROTOCOLS],
+        "interval's half-width to stop at": [f"{p.half_width * 100:g} %" for p in PROTOCOLS],
+        "the original timed against itself": ["yes" if p.control else "no" for p in PROTOCOLS],
     }
-    for name, (short, full) in rows.items():
-        assert f"| {name} | {short} | {full} |" in table
+    for name, cells in rows.items():
+        assert f"| {name} | {' | '.join(cells)} |" in table
 
 
 def test_the_yaml_in_documents_is_yaml() -> None:
