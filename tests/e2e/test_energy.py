@@ -40,6 +40,8 @@ def powercap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     thread.join()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_finalists_are_measured_and_everything_that_reports_them_tells_it(cli: CommandLine, powercap: Path) -> None:
     cli.environment["AUTOCOMPRESS_POWERCAP"] = str(powercap)
     told = cli.search("--name", "run", "--trials", 3, "--max-quality-drop", "10pp")
