@@ -1,12 +1,15 @@
 """How far what is foretold of a recipe is from what comes out: every known-good recipe, and some of the sampler's.
 
-Each recipe is built on each model. Its size is foretold from the shapes of the model alone, as `autocompress estimate`
-does; *error* is by how many percent that is too large. With --measure, latency and memory are measured too, and the
-middle of what is foretold of them is compared.
+Every known-good recipe of the formats at hand, and some by chance, are built on each model. The bytes of the files are
+foretold from the shapes of the model alone, as `autocompress estimate` does. What is exact: weights in every encoding,
+scales, zero points, codebooks, masks, floats beside them, headers. What is an expectation, and marked so: Huffman-coded
+parts, zeros that rounding adds to pruned weights, which layers `keep_float` chooses, mean bits where each weight gets
+its own, how many convolutions can lose channels. Nodes and names of graphs are rates per layer. With --measure, latency
+and memory are measured too, and the middle of what is foretold of them is compared.
 
 Needs AUTOCOMPRESS_ASSETS, the folder with the models and their data.
 
-Run: python benchmarks/estimates.py
+Run: python benchmarks/estimates.py --write docs/benchmarks.md
      python benchmarks/estimates.py minilm-sst2 --sampled 0 --measure
 """
 
@@ -14,10 +17,17 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from known_models import known_models, spec_of
+from sections import command_line, print_section, this_machine, today
 
 from autocompress import registry
 from autocompress.errors import AutocompressError
@@ -30,19 +40,10 @@ from autocompress.search.preflight import available_formats
 from autocompress.search.sampler.space import Space, options_of
 from autocompress.size_forecast import SizeForecast
 from autocompress.space import SearchSpace
-from autocompress.spec_file import read_spec
 
-RECIPES = Path(__file__).parent.parent / "recipes"
-MODELS = (
-    "books-llama-small",
-    "cifar10-resnet20",
-    "fashion-resnet",
-    "fashion-vit-small",
-    "fsdd-wav2vec2-ctc",
-    "fsdd-whisper-small",
-    "minilm-sst2",
-)
 N_SAMPLED = 10
+NOTABLE = 0.02
+SECTION = "## What is predicted before anything runs"
 SEED = 0
 
 
@@ -54,6 +55,7 @@ class Row:
     is_known_good: bool
     foretold_bytes: float
     actual_bytes: int
+    is_exact: bool
     ram_error: float | None
     latency_error: float | None
 
@@ -65,7 +67,7 @@ class Row:
 
 def rows(model: str, n_sampled: int, *, measures: bool) -> list[Row]:
     """All rows of a model; recipes that turn out to be impossible are left out."""
-    spec = read_spec(RECIPES / f"{model}.yaml")
+    spec = spec_of(model)
     formats, _ = available_formats(spec.space.formats, spec.device)
     found = []
     with Bench(spec, lambda _: None) as bench, tempfile.TemporaryDirectory() as folder:
@@ -93,7 +95,9 @@ def rows(model: str, n_sampled: int, *, measures: bool) -> list[Row]:
                     latency_error = foretold.latency_ms.middle / measured.latency.p50_ms - 1
             size = sum(file.size_bytes for file in built.artifact.files)
             is_known = number < len(known_good)
-            found.append(Row(recipe, is_known, forecast.of(recipe).n_bytes, size, ram_error, latency_error))
+            size_foretold = forecast.of(recipe)
+            is_exact = size_foretold.error <= NOTABLE
+            found.append(Row(recipe, is_known, size_foretold.n_bytes, size, is_exact, ram_error, latency_error))
     return found
 
 
@@ -110,34 +114,52 @@ def _sampled(space: SearchSpace, count: int) -> list[Recipe]:
 
 
 def _errors(values: list[float]) -> str:
-    return f"{100 * median(values):.1f} | {100 * max(values):.1f}" if values else "– | –"
+    return f"{100 * median(values):.2f} | {100 * max(values):.1f}" if values else "– | –"
+
+
+def report(models: Sequence[str], n_sampled: int, *, measures: bool) -> Iterator[str]:
+    """The section, line by line."""
+    yield f"{SECTION}\n"
+    yield f"`{command_line(sys.argv)}`, {today()}, {this_machine()}.\n"
+    yield (__doc__ or "").partition("\n\n")[2].partition("\n\nNeeds")[0]
+    compared = ["known-good", "of these exact", "by chance", *(("RAM", "latency") if measures else ())]
+    yield "\nHow far the bytes are off, in percent of the files' (median, largest):\n"
+    yield "| model | recipes |" + "".join(f" {name}: median | largest |" for name in compared)
+    yield "|---|---:|" + "---:|---:|" * len(compared)
+    worst: list[str] = []
+    for model in models:
+        found = rows(model, n_sampled, measures=measures)
+        known = [row for row in found if row.is_known_good]
+        columns = [
+            [abs(row.error) for row in known],
+            [abs(row.error) for row in known if row.is_exact],
+            [abs(row.error) for row in found if not row.is_known_good],
+        ]
+        if measures:
+            columns.append([abs(row.ram_error) for row in found if row.ram_error is not None])
+            columns.append([abs(row.latency_error) for row in found if row.latency_error is not None])
+        yield f"| {model} | {len(found)} | " + " | ".join(map(_errors, columns)) + " |"
+        worst += [
+            f"| {model} | {recipe_in_words(row.recipe) or 'export only'} | {row.recipe.format} "
+            f"| {'exact' if row.is_exact else 'expected'} "
+            f"| {row.foretold_bytes / 1e6:.3f} | {row.actual_bytes / 1e6:.3f} | {100 * row.error:+.1f} |"
+            for row in found
+            if abs(row.error) > NOTABLE
+        ]
+    yield f"\nThose that are off by more than {NOTABLE:.0%}:\n"
+    yield "| model | recipe | format | kind | foretold MB | MB | error % |\n|---|---|---|---|---:|---:|---:|"
+    yield from worst
 
 
 def main() -> None:
-    """Print a table of models, and below it every recipe that is off by more than two percent."""
+    """Print a table of models, and below it every recipe that is off by much."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=list(MODELS), metavar="MODEL", help="of those in recipes/")
+    parser.add_argument("models", nargs="*", default=known_models(), metavar="MODEL", help="of those in recipes/")
     parser.add_argument("--sampled", type=int, default=N_SAMPLED, help="recipes by chance")
     parser.add_argument("--measure", action="store_true", help="latency and memory, too")
+    parser.add_argument("--write", type=Path, help="the Markdown file whose section is replaced")
     given = parser.parse_args()
-    compared = ("known-good", "by chance", "RAM", "latency")
-    print("| model |" + "".join(f" {name}: median % | largest % |" for name in compared) + "\n|---|" + "---:|" * 8)
-    worst: list[str] = []
-    for model in given.models:
-        found = rows(model, given.sampled, measures=given.measure)
-        known = [abs(row.error) for row in found if row.is_known_good]
-        sampled = [abs(row.error) for row in found if not row.is_known_good]
-        ram = [abs(row.ram_error) for row in found if row.ram_error is not None]
-        latency = [abs(row.latency_error) for row in found if row.latency_error is not None]
-        print(f"| {model} | " + " | ".join(map(_errors, (known, sampled, ram, latency))) + " |", flush=True)
-        worst += [
-            f"| {model} | {recipe_in_words(row.recipe) or 'export only'} | {row.recipe.format} "
-            f"| {row.foretold_bytes / 1e6:.3f} | {row.actual_bytes / 1e6:.3f} | {100 * row.error:+.1f} |"
-            for row in found
-            if abs(row.error) > 0.02
-        ]
-    print("\n| model | recipe | format | foretold MB | MB | error % |\n|---|---|---|---:|---:|---:|")
-    print("\n".join(worst))
+    print_section(report(given.models, given.sampled, measures=given.measure), SECTION, given.write)
 
 
 if __name__ == "__main__":

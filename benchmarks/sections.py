@@ -21,6 +21,7 @@ A section that isn't here was not measured yet:
     python benchmarks/certify.py --write docs/benchmarks.md
     python benchmarks/search_real.py --write docs/benchmarks.md
     python benchmarks/search_simulated.py --seeds 20 --write docs/benchmarks.md
+    python benchmarks/estimates.py --write docs/benchmarks.md
 """
 
 UNSHOWN = ("--write", "--keep", "--processes")
