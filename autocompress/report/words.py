@@ -145,8 +145,10 @@ def infeasible_in_words(results: Results, n_misses: int = 3) -> tuple[str, ...]:
     misses = objectives.nearest_misses(results.records, results.baseline)
     if not misses:
         tried = any(record.number != results.baseline.number for record in results.records)
-        reason = "because none could be measured" if tried else "because only the original was tried"
-        return (f"No trial kept every limit, {reason}.",)
+        reason = "none could be measured" if tried else "only the original was tried"
+        if not tried and results.constraints.size is not None:
+            reason += ": all others are foretold to be larger than the limit on the size"
+        return (f"No trial kept every limit, because {reason}.",)
     binding = objectives.binding_constraint(misses)
     told = []
     if binding:

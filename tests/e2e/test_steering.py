@@ -233,13 +233,13 @@ def test_a_cancelled_trial_is_ended_at_once_and_not_tried_again_and_a_stop_judge
 def test_finalists_that_another_limit_brings_back_are_built_again(cli: CommandLine) -> None:
     with cli.held_search(*QUICK[:-1], "0.1pp", "--trials", 4) as (process, _):
         steered = Steered(cli, process)
-        steered.steer("limit", "size", "0.0001x")
+        steered.steer("limit", "latency", "0.0001x")
         cli.release()
         steered.wait_for(lambda: 2 in cli.trials_in("held"))
         cli.hold(process)
         left = sorted(path.name for path in (steered.run / "artifacts").iterdir())
         assert left == ["0", "3"]
-        steered.steer("limit", "size", "none")
+        steered.steer("limit", "latency", "none")
         cli.release()
         printed = finish(process)
     assert process.returncode == 0, printed

@@ -85,12 +85,20 @@ def test_a_weight_that_is_no_number_is_named(cli: CommandLine) -> None:
 
 
 def test_limits_that_nobody_can_meet_end_with_1_the_nearest_misses_and_a_run_that_is_kept(cli: CommandLine) -> None:
-    ended = cli.search("--trials", 3, "--formats", "pytorch", "--max-size", "1B", "--name", "hopeless", code=1)
-    assert "the binding one is size ≤ 1 B, which 2 of 2 measured recipes break" in ended.out
+    ended = cli.search("--trials", 3, "--formats", "pytorch", "--max-latency", "1us", "--name", "hopeless", code=1)
+    assert "the binding one is latency ≤ " in ended.out
+    assert "which 2 of 2 measured recipes break" in ended.out
     assert "Near miss: " in ended.out
     best = cli("best", "hopeless", "--json", code=1).json
     assert best["trial"] is None
-    assert any("size" in reason for reason in best["why"])
+    assert any("latency" in reason for reason in best["why"])
     assert len(cli("show", "hopeless", "--json").json) == 3
     assert "--trial" in cli.refuses("export", "hopeless", "-o", "recipe.yaml")
     cli("export", "hopeless", "--trial", 1, "-o", "recipe.yaml")
+
+
+def test_a_size_that_nothing_can_have_ends_with_1_before_anything_is_built(cli: CommandLine) -> None:
+    ended = cli.search("--trials", 3, "--formats", "pytorch", "--max-size", "1B", "--name", "tiny", code=1)
+    assert "known-good recipes are left out" in ended.err
+    assert "only the original was tried: all others are foretold to be larger than the limit on the size" in ended.out
+    assert len(cli("show", "tiny", "--json").json) == 1

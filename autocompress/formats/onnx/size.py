@@ -25,7 +25,7 @@ STATIC_NORMED_BYTES = 8
 """A convolution's bias as integers, and the scale of each."""
 
 # Bytes of nodes, names and small constants, found by least squares on what the exporter and the kernels' writers gave
-# for the seven models at hand and for small ones of nine architectures (`benchmarks/estimates.py --rates`).
+# for the seven models at hand and for small ones of nine architectures.
 FLOAT_GRAPH: dict[str, float] = {
     "embeddings": 3262.3,
     "kernels": 585.0,
