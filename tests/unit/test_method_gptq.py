@@ -104,6 +104,17 @@ def test_inputs_that_are_always_zero_take_no_part() -> None:
     np.testing.assert_array_equal(nothing.decode(), nearest.numpy())
 
 
+def test_weights_do_not_run_away_where_calibration_says_nothing_of_most_directions() -> None:
+    furthest = []
+    for seed in range(40, 60):
+        random = torch.Generator().manual_seed(seed)
+        inputs = statistics_of(torch.randn(1, 64, generator=random).repeat(4, 1))
+        weight = torch.randn(32, 64, generator=random)
+        (encoding,) = Gptq(bits=2, group_size=32).code([Target(weight, None, 2)], inputs)
+        furthest.append(float(np.abs(encoding.decode()).max() / weight.abs().max()))
+    assert max(furthest) < 2.5
+
+
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("bits", [2, 3, 4])
 def test_on_correlated_inputs_it_errs_much_less_than_rounding(bits: int, symmetric: bool) -> None:
