@@ -158,6 +158,18 @@ def test_a_limit_that_changes_is_kept_from_the_next_proposal_on() -> None:
     assert after > before
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_few_that_keep_a_hard_limit_are_looked_for_before_small_ones_that_do_not(seed: int) -> None:
+    pairs = ((2, "a", 0.9), (3, "b", 0.8), (2, "c", 0.8), (3, "a", 0.9), (2, "b", 0.7), (3, "c", 0.7))
+    harsh = [
+        {"method": "groups", "groups.bits": bits, "format": name, "sparsity": share} for bits, name, share in pairs
+    ]
+    limit = 1e-4  # kept by nine of the 180
+    study = study_of(RecipeSampler(Space(toy, known_good=harsh), FIGURES, {"lost": limit}, (1.2, 0.004), seed=seed))
+    study.optimize(objective, n_trials=19)
+    assert any(trial.values[1] <= limit for trial in study.trials)
+
+
 def test_where_the_models_fail_tpe_proposes_and_it_is_told_why(caplog: pytest.LogCaptureFixture) -> None:
     def nonsense(one: Toy) -> Mapping[str, float]:
         return {"size": float("nan")}

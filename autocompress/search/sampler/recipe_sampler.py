@@ -80,8 +80,9 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
 
     Known-good configurations are tried first. Then a Bayesian linear model of each figure over choices says what is
     expected of every candidate, and the one with the largest expected hypervolume improvement inside the limits is
-    tried, weighed by its probability not to fail and by the square root of its expected seconds. Nothing that is
-    refused is proposed, and nothing twice. Where the models fail, Optuna's TPE proposes, and ``fallbacks`` says why.
+    tried (as long as nothing inside them is known, the one that most probably is), weighed by its probability not to
+    fail and by the square root of its expected seconds. Nothing that is refused is proposed, and nothing twice. Where
+    the models fail, Optuna's TPE proposes, and ``fallbacks`` says why.
 
     Trials that run are expected to turn out as predicted, so several workers on one study do not try the same.
     Limits may be changed at any time: all trials are judged by those that hold now.
@@ -393,7 +394,8 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
             raise ValueError("nothing is expected to be gained")
         self._n_modelled += 1
         self._gain = float(gain.max() / view.volume) if view.volume > 0 else math.inf
-        return Proposal(candidates[best], "guard" if guarding else "model", float(gain[best]))
+        promised = float(gain[best]) if view.is_inside else None
+        return Proposal(candidates[best], "guard" if guarding else "model", promised)
 
     def _parents(
         self, measured: list[tuple[Candidate[Configuration], TrialOutcome]], n_objectives: int
@@ -457,6 +459,8 @@ class _View(Generic[Configuration]):
         inside = np.asarray((points <= np.array(self._limits)).all(axis=1))
         for index, (_, outcome) in enumerate(measured):
             inside[index] &= self._keeps_other_limits(outcome)
+        self.is_inside = bool(inside.any())
+        """Whether anything inside the limits was found."""
         front = points[inside]
         self.volume = hypervolume(front, self._reference)
         if len(front) > LARGEST_FRONT:
@@ -464,9 +468,16 @@ class _View(Generic[Configuration]):
         self._boxes = undominated(front, self._reference)
 
     def judge(self, candidates: list[Candidate[Configuration]]) -> tuple[Array, Array]:
-        """Expected gain for the cost, and expected gain alone; shape (n_candidates,) each."""
+        """Expected gain for the cost, and expected gain alone; shape (n_candidates,) each.
+
+        As long as nothing inside the limits was found, the gain is the probability of being there.
+        """
         beliefs = [self._belief(figure, candidates) for figure in self._objectives]
-        gain = expected_improvement(self._boxes, beliefs, self._limits)
+        if self.is_inside:
+            gain = expected_improvement(self._boxes, beliefs, self._limits)
+        else:
+            limits = [np.array([limit]) for limit in self._limits]
+            gain = np.prod([one.below(limit)[:, 0] for one, limit in zip(beliefs, limits, strict=True)], axis=0)
         for figure in self._others:
             limit = np.array([self._sampler._limits[figure.name]])
             gain = gain * self._belief(figure, candidates).below(limit)[:, 0]
