@@ -6,6 +6,7 @@ import math
 
 from autocompress.frozen import Frozen
 from autocompress.recipe import Recipe
+from autocompress.search_cost import SearchCost
 
 
 class Span(Frozen):
@@ -36,7 +37,10 @@ class Foretold(Frozen):
 
 
 class Estimates(Frozen):
-    """All that is foretold of a search: of the original, of each known-good recipe, and of the search itself."""
+    """All that is foretold of a search: of the original, of each known-good recipe, and of the search itself.
+
+    ``cost`` is what ``seconds`` and ``disk_bytes`` follow from, for any number of trials.
+    """
 
     architecture: str
     task: str
@@ -47,5 +51,6 @@ class Estimates(Frozen):
     trials: int
     seconds: Span
     disk_bytes: Span
+    cost: SearchCost
     flops_per_second: float
     bytes_per_second: float

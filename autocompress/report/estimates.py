@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from autocompress.estimates import Estimates, Foretold, Span
 from autocompress.outline import EXACT_ERROR, EXPECTED_ERROR
-from autocompress.recipe_words import recipe_in_words
-from autocompress.report.numbers import NOT_MEASURED, megabytes, milliseconds, ratio
+from autocompress.recipe_words import recipe_in_words, step_label
+from autocompress.report.numbers import NOT_MEASURED, megabytes, milliseconds, ratio, seconds_between
 from autocompress.rounding import significant
 from autocompress.spec import Constraints
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SECONDS_A_MINUTE, SECONDS_AN_HOUR = 60, 3600
 MEMORY = {"cpu": "≈RAM MB", "cuda": "≈VRAM MB"}
 
 
@@ -42,8 +41,9 @@ def estimates_table(estimates: Estimates, constraints: Constraints) -> Table:
 
 def estimates_in_words(estimates: Estimates) -> tuple[str, ...]:
     """What holds for the whole search, and how sure the figures are."""
+    duration = seconds_between(estimates.seconds.low, estimates.seconds.high)
     return (
-        f"A search of {estimates.trials} trials takes about {_duration(estimates.seconds)}, and on disk at its peak "
+        f"A search of {estimates.trials} trials takes about {duration}, and on disk at its peak "
         f"about {_megabytes(estimates.disk_bytes)} MB (rough).",
         f"Sizes are arithmetic over the weights' shapes, to {EXACT_ERROR:.0%}; ~ marks those that the weights' values "
         f"decide too, to {EXPECTED_ERROR:.0%}.",
@@ -56,8 +56,11 @@ def estimates_in_words(estimates: Estimates) -> tuple[str, ...]:
 def estimates_plain(estimates: Estimates) -> dict[str, Any]:
     """As JSON data; which of the figures are rough is said beside them."""
     plain = estimates.model_dump(mode="json")
-    for one in (plain["original"], *plain["recipes"]):
+    items = (plain["original"], *plain["recipes"])
+    for one, foretold in zip(items, (estimates.original, *estimates.recipes), strict=True):
         one["method"] = one["recipe"]["steps"]
+        one["size_is_exact"] = one["size_error"] is not None and one["size_error"] <= EXACT_ERROR
+        one["labels"] = [step_label(step) for step in foretold.recipe.steps]
         if not math.isfinite(one["size_error"] if one["size_error"] is not None else math.inf):
             one["size_error"] = None
     return {**plain, "rough": ["ram_bytes", "latency_ms", "seconds", "disk_bytes"]}
@@ -84,12 +87,3 @@ def _written(constraints: Constraints, name: str) -> str:
 
 def _megabytes(span: Span) -> str:
     return f"{significant(span.low / 1e6, 2)}–{significant(span.high / 1e6, 2)}"
-
-
-def _duration(span: Span) -> str:
-    unit, length = "s", 1
-    if span.high >= 2 * SECONDS_AN_HOUR:
-        unit, length = "h", SECONDS_AN_HOUR
-    elif span.high >= 2 * SECONDS_A_MINUTE:
-        unit, length = "min", SECONDS_A_MINUTE
-    return f"{significant(span.low / length, 2)} to {significant(span.high / length, 2)} {unit}"

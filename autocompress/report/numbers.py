@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # pydantic's models are more than formatting needs
 
 NOT_MEASURED = "–"
 BYTES_PER_MB = 10**6
+SECONDS_A_MINUTE, SECONDS_AN_HOUR = 60, 3600
 
 
 def megabytes(size_bytes: float | None) -> str:
@@ -27,6 +28,16 @@ def ratio(value: float | None, digits: int = 3) -> str:
 def milliseconds(value_ms: float | None) -> str:
     """Milliseconds, without the unit."""
     return NOT_MEASURED if value_ms is None else significant(value_ms)
+
+
+def seconds_between(low: float, high: float) -> str:
+    """Between which durations one lies: ``6.5 to 26 min``, ``1.5 to 6.0 h``."""
+    unit, length = "s", 1
+    if high >= 2 * SECONDS_AN_HOUR:
+        unit, length = "h", SECONDS_AN_HOUR
+    elif high >= 2 * SECONDS_A_MINUTE:
+        unit, length = "min", SECONDS_A_MINUTE
+    return f"{significant(low / length, 2)} to {significant(high / length, 2)} {unit}"
 
 
 def joules(value: float | None) -> str:

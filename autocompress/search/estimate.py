@@ -5,15 +5,15 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from autocompress import registry
 from autocompress.estimates import Estimates, Foretold, Span
 from autocompress.jobs import ORIGINAL_FORMAT, FactsAnswer, FactsJob, Failed
 from autocompress.recipe import Recipe
-from autocompress.rough_figures import FACTOR, Rough, rough_latency_ms, rough_ram_bytes
+from autocompress.rough_figures import FACTOR, rough_latency_ms, rough_ram_bytes
 from autocompress.search.bench import as_error
 from autocompress.search.launcher import Launcher
-from autocompress.search.preflight import available_formats, require_device
+from autocompress.search.preflight import available_formats, chosen_methods, require_device
 from autocompress.search.proposer import size_bound
+from autocompress.search_cost import SearchCost
 from autocompress.size_forecast import SizeForecast
 from autocompress.space import SearchSpace
 from autocompress.spec import Limit, SearchSpec
@@ -26,10 +26,6 @@ SECONDS_PER_MILLION = 0.15
 """Compressing and writing."""
 USUAL_SAMPLES = 900
 """That a trial is judged by."""
-ARTIFACTS_KEPT = 8
-"""Of the trials on the front, and of those that may be the best."""
-STATES_OF_A_TRIAL = 0.3
-"""Share of the trials whose steps take long enough to be kept in the cache."""
 MS_PER_SECOND = 1000
 
 
@@ -42,13 +38,16 @@ def estimate(spec: SearchSpec) -> Estimates:
     """
     require_device(spec.device)
     task = find_task(spec.model)
+    methods, _ = chosen_methods(spec.space)
     formats, _ = available_formats(spec.space.formats, spec.device)
     answer = _facts(FactsJob(model=spec.model, task=task.name, threads=spec.threads), spec)
-    space = SearchSpace(registry.load_all("methods"), formats, answer.facts, spec.device, spec.seed)
+    space = SearchSpace(methods, formats, answer.facts, spec.device, spec.seed)
     forecast = SizeForecast(answer.facts)
     original = _foretold(Recipe(format=ORIGINAL_FORMAT, seed=spec.seed), spec, answer, forecast, None)
     recipes = [recipe for recipe in space.known_good() if recipe.steps or recipe.format != ORIGINAL_FORMAT]
     found = tuple(_foretold(recipe, spec, answer, forecast, original) for recipe in recipes)
+    cost = _cost(spec, answer.facts.n_parameters, original, found)
+    seconds, disk_bytes = cost.seconds(spec.budget.trials, spec.budget.timeout), cost.disk_bytes(spec.budget.trials)
     return Estimates(
         architecture=answer.facts.architecture,
         task=answer.facts.task,
@@ -57,8 +56,9 @@ def estimate(spec: SearchSpec) -> Estimates:
         original=original,
         recipes=found,
         trials=spec.budget.trials,
-        seconds=_seconds(spec, answer.facts.n_parameters, original),
-        disk_bytes=_disk_bytes(spec, answer.facts.n_parameters, original, found),
+        seconds=Span(low=seconds[0], high=seconds[1]),
+        disk_bytes=Span(low=disk_bytes[0], high=disk_bytes[1]),
+        cost=cost,
         flops_per_second=answer.speed.flops,
         bytes_per_second=answer.speed.bytes_read,
     )
@@ -117,18 +117,15 @@ def _bound(limit: Limit, original: float) -> float:
     return limit.bound * (original if limit.relative else 1.0)
 
 
-def _seconds(spec: SearchSpec, n_parameters: int, original: Foretold) -> Span:
+def _cost(spec: SearchSpec, n_parameters: int, original: Foretold, found: tuple[Foretold, ...]) -> SearchCost:
     latency_ms = original.latency_ms.middle if original.latency_ms else 0.0
     judging = USUAL_SAMPLES * latency_ms / MS_PER_SECOND
     trial = FIXED_TRIAL_SECONDS + SECONDS_PER_MILLION * n_parameters / 1e6 + judging
-    expected = Rough(spec.budget.trials * trial / FACTOR, spec.budget.trials * trial * FACTOR)
-    limit = spec.budget.timeout
-    return Span(low=min(expected.low, limit or expected.low), high=min(expected.high, limit or expected.high))
-
-
-def _disk_bytes(spec: SearchSpec, n_parameters: int, original: Foretold, found: tuple[Foretold, ...]) -> Span:
-    """The run's artifacts, and what the cache of stages keeps beside them, graphs included."""
-    mean = sum(one.size_bytes for one in found) / max(len(found), 1)
-    artifacts = original.size_bytes + min(ARTIFACTS_KEPT, spec.budget.trials) * mean
-    states = min(spec.budget.cache, 4.0 * n_parameters * (1 + STATES_OF_A_TRIAL * spec.budget.trials))
-    return Span(low=artifacts, high=artifacts + states)
+    return SearchCost(
+        trial_seconds_low=trial / FACTOR,
+        trial_seconds_high=trial * FACTOR,
+        original_bytes=original.size_bytes,
+        artifact_bytes=sum(one.size_bytes for one in found) / max(len(found), 1),
+        state_bytes=4.0 * n_parameters,
+        cache_bytes=spec.budget.cache,
+    )

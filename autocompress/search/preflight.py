@@ -13,7 +13,7 @@ from autocompress.formats.base import Format
 from autocompress.jobs import Workspace
 from autocompress.measure.nvml import why_no_device
 from autocompress.recipe import Step
-from autocompress.spec import DataSpec, Device, ModelSpec, SearchSpec
+from autocompress.spec import DataSpec, Device, ModelSpec, SearchSpec, Space
 from autocompress.stage_cache import cache_root
 from autocompress.tasks.base import Task
 from autocompress.tasks.detection import find_task
@@ -44,14 +44,11 @@ def check(spec: SearchSpec) -> Checked:
     check_data(spec.model, spec.data, task, spec.seed)
     metric = task.metric_of(spec.model)
     check_limits(spec, metric.name, is_rate=metric.is_rate)
-    methods = {name: registry.load("methods", name) for name in _chosen("methods", spec.space.methods)}
-    left_out: tuple[str, ...] = ()
-    if spec.space.methods is None and not spec.space.training:
-        left_out = tuple(name for name, kind in methods.items() if kind.needs_training)
+    methods, left_out = chosen_methods(spec.space)
     formats, unavailable = available_formats(spec.space.formats, spec.device)
     return Checked(
         task=task,
-        methods={name: kind for name, kind in methods.items() if name not in left_out},
+        methods=methods,
         formats=formats,
         unavailable=unavailable,
         left_out=left_out,
@@ -122,6 +119,19 @@ def _chosen(family: registry.Family, wanted: Iterable[str] | None) -> tuple[str,
                 remedy=registry.suggestion(name, known),
             )
     return known if wanted is None else tuple(wanted)
+
+
+def chosen_methods(space: Space) -> tuple[dict[str, type[Step]], tuple[str, ...]]:
+    """The methods that a search may use, and those that train and were not asked for.
+
+    Raises:
+        SpecError: one of them does not exist.
+    """
+    methods = {name: registry.load("methods", name) for name in _chosen("methods", space.methods)}
+    left_out: tuple[str, ...] = ()
+    if space.methods is None and not space.training:
+        left_out = tuple(name for name, kind in methods.items() if kind.needs_training)
+    return {name: kind for name, kind in methods.items() if name not in left_out}, left_out
 
 
 def available_formats(wanted: Iterable[str] | None, device: Device) -> tuple[dict[str, Format], dict[str, str]]:

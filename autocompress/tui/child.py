@@ -38,6 +38,13 @@ class Child:
                 yield plain
         await self._process.wait()
 
+    async def output(self) -> str:
+        """All that it prints, once it has ended."""
+        assert self._process.stdout is not None
+        output = await self._process.stdout.read()
+        await self._process.wait()
+        return output.decode(errors="replace")
+
     async def code(self) -> int:
         """How it ended, once it has."""
         return await self._process.wait()

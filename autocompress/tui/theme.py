@@ -101,6 +101,10 @@ class Glyphs:
     minus: str = "−"
     is_ascii: bool = False
 
+    def shortened(self, text: str, width: int) -> str:
+        """The text in so many cells."""
+        return text if len(text) <= width else f"{text[: max(0, width - 1)]}{self.ellipsis}"
+
     def plain(self, text: str) -> str:
         """The text in characters of this set; sentences of the search come with typographic ones."""
         return text.translate(_ASCII).encode("ascii", "replace").decode() if self.is_ascii else text

@@ -10,6 +10,8 @@ import pytest
 import tiny_models
 from command_line import TASK_FILE, CommandLine
 
+from autocompress.search_cost import SearchCost
+
 BROUGHT_CODE = "from pathlib import Path\nPath({place!r}).write_text('ran')\n"
 
 
@@ -52,6 +54,21 @@ def test_a_task_file_is_taken_and_a_search_file_with_its_limits(cli: CommandLine
     spec = cli.folder / "search.yaml"
     spec.write_text(f"model: {{path: {folder}}}\nconstraints: {{size: 0.6x}}\n")
     assert by_method(cli("estimate", spec, "--json").json)["[] onnx"]["breaks"] == ["size"]
+
+
+def test_only_methods_that_the_search_may_use_are_foretold_and_their_labels_told(
+    cli: CommandLine, folder: Path
+) -> None:
+    spec = cli.folder / "search.yaml"
+    spec.write_text(
+        f"model: {{path: {folder}}}\nspace: {{methods: [int8_dynamic], formats: [onnx]}}\nbudget: {{trials: 7}}\n"
+    )
+    told = cli("estimate", spec, "--json").json
+    labels = [one["labels"] for one in told["recipes"]]
+    assert labels == [[], ["int8-dynamic"]]
+    cost = SearchCost(**told["cost"])
+    assert cost.seconds(7) == (told["seconds"]["low"], told["seconds"]["high"])
+    assert cost.disk_bytes(7) == (told["disk_bytes"]["low"], told["disk_bytes"]["high"])
 
 
 def test_code_that_a_model_brings_is_never_run(cli: CommandLine, folder: Path, tmp_path: Path) -> None:

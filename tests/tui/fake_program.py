@@ -1,7 +1,8 @@
 """Stands in for `python -m autocompress`: the wizard's commands, answered from the name of the model.
 
 ``slow``: a look that never ends. ``broken``: a look that is refused. ``pickled``: refused until pickles are allowed.
-``unstartable``: a search that is refused. ``word``: judged by a word error rate.
+``unstartable``: a search that is refused. ``word``: judged by a word error rate. ``strange``: nothing can be foretold
+of it. ``large``: an estimate that never ends.
 """
 
 import json
@@ -83,6 +84,53 @@ def probe(spec):
     time.sleep(1.0)  # nobody waits for its end
 
 
+RECIPES = [
+    ([], "onnx", 90_900_000, True),
+    ([], "openvino", 91_000_000, True),
+    (["int8-dynamic"], "onnx", 23_100_000, True),
+    (["kmeans 16"], "pytorch", 17_200_000, False),
+    (["magnitude 30%", "int8-static"], "openvino", 23_300_000, True),
+    (["rtn 4"], "onnx", 50_100_000, True),
+    (["gptq 4"], "onnx", 40_000_000, True),
+]
+
+
+def estimate(spec):
+    name = Path(spec["model"]["path"]).name
+    folder = Path(os.environ["FAKE_FOLDER"])
+    with (folder / "estimates.jsonl").open("a") as asked:
+        asked.write(json.dumps(spec) + "\n")
+    if "large" in name:
+        (folder / "large.pid").write_text(str(os.getpid()))
+        time.sleep(600)
+    if "strange" in name:
+        print("error: its layers are of no known kind", file=sys.stderr)
+        sys.exit(2)
+    half = "0.5x" in spec.get("constraints", {}).values()
+    recipes = [
+        {
+            "labels": labels,
+            "recipe": {"steps": [], "format": form},
+            "size_bytes": size,
+            "size_is_exact": is_exact,
+            "ram_bytes": {"low": 2 * size, "high": 4 * size},
+            "latency_ms": {"low": size / 2e7, "high": size / 0.5e7},
+            "breaks": ["size"] if half and size > 45_450_000 else [],
+        }
+        for labels, form, size, is_exact in RECIPES
+    ]
+    cost = {
+        "trial_seconds_low": 12.0,
+        "trial_seconds_high": 48.0,
+        "original_bytes": 90_900_000,
+        "artifact_bytes": 30_000_000,
+        "state_bytes": 90_000_000,
+        "cache_bytes": 5_000_000_000,
+    }
+    what = {"device": "cpu", "original": {"size_bytes": 90_900_000}, "recipes": recipes, "cost": cost}
+    print(json.dumps(what, indent=2))
+
+
 def search(spec, name):
     if "unstartable" in spec["model"]["path"]:
         print("error: constraints.size: it is too small. Write 0.5x.", file=sys.stderr)
@@ -115,4 +163,9 @@ if command == "demo":
     demo()
 else:
     given = yaml.safe_load(Path(arguments[0]).read_text())
-    probe(given) if command == "probe" else search(given, arguments[arguments.index("--name") + 1])
+    if command == "probe":
+        probe(given)
+    elif command == "estimate":
+        estimate(given)
+    else:
+        search(given, arguments[arguments.index("--name") + 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from textual.content import Content
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList, Select, Static
 
@@ -22,6 +24,7 @@ from autocompress.tui.screens.dashboard import DashboardScreen
 from autocompress.tui.screens.runs import RunsScreen
 from autocompress.tui.screens.wizard import WizardScreen
 from autocompress.tui.screens.wizard.choice_list import ChoiceList
+from autocompress.tui.screens.wizard.expected_table import ExpectedTable
 from autocompress.tui.screens.wizard.field import Field
 from autocompress.tui.screens.wizard.look_step import ColumnRow
 from autocompress.tui.screens.wizard.yaml_screen import YamlScreen
@@ -35,7 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with models and data."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FAKE_FOLDER", str(tmp_path))
-    for name in ("my-bert", "word-model", "slow-model", "broken-model", "pickled-model", "unstartable-model"):
+    for kind in ("my-bert", "word", "slow", "broken", "pickled", "unstartable", "strange", "large"):
+        name = kind if "-" in kind else f"{kind}-model"
         (tmp_path / "models" / name).mkdir(parents=True)
         (tmp_path / "models" / name / "config.json").write_text('{"architectures": ["Bert"]}')
     (tmp_path / "data").mkdir()
@@ -241,7 +245,7 @@ def test_a_look_can_be_cancelled_and_its_process_is_gone(folder: Path) -> None:
         assert "The original was not measured" in driver.shown
         await driver.press("enter", "enter")
         await driver.at("Start")
-        assert "How long it takes is not known" in driver.shown
+        await driver.until(lambda: "About 6.0 to 24 min for 30 trials; up to 1.2 GB on disk." in driver.shown)
 
     drive(folder, story)
 
@@ -256,6 +260,115 @@ def test_the_end_of_the_ui_ends_a_look(folder: Path) -> None:
     while _is_running(process):
         assert time.monotonic() < end, "the look goes on"
         time.sleep(0.05)
+
+
+async def _to_the_start(driver: Driver) -> None:
+    """From the third step to the last one."""
+    for title in ("Limits", "Methods", "Start"):
+        driver.wizard.action_next()
+        await driver.at(title)
+
+
+def _lines(driver: Driver) -> list[str]:
+    """The screen as it is drawn."""
+    strips = driver.app.screen._compositor.render_strips()
+    return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+
+
+def test_what_is_to_be_expected_is_shown_before_the_start_those_inside_the_limits_first(folder: Path) -> None:
+    async def story(driver: Driver) -> None:
+        await driver.look()
+        await _to_the_start(driver)
+        await driver.until(lambda: "may fit" in driver.shown)
+        lines = _lines(driver)
+        heading = next(number for number, line in enumerate(lines) if "4 of 7 known-good may fit" in line)
+        assert lines[heading].split()[-4:] == ["size", "≈RAM", "≈a", "call"]
+        assert " ".join(lines[heading + 1].split()) == "✓ int8-dynamic → onnx 23.1 MB 0.254× 46–92 MB 1.2–4.6 ms"
+        assert "~17.2 MB" in lines[heading + 2]
+        assert "About 12 min: 30 trials of 24 s, as the original took; up to 1.2 GB on disk." in lines[heading + 4]
+        assert all(any(line.startswith(f" {name} ") for line in lines) for name in ("Trials", "Stop after", "Name"))
+        assert "Start (enter)" in lines[-2]
+        await driver.type("3")
+        assert "About 72 s: 3 trials of 24 s, as the original took; up to 350 MB on disk." in driver.shown
+        await driver.type("three")
+        assert "on disk" not in driver.shown
+
+    drive(folder, story)
+    assert len((folder / "estimates.jsonl").read_text().splitlines()) == 1
+
+
+def test_where_there_is_room_all_that_is_foretold_is_shown_and_what_breaks_a_limit_underlined(folder: Path) -> None:
+    async def story(driver: Driver) -> None:
+        await driver.look()
+        await _to_the_start(driver)
+        await driver.until(lambda: "may fit" in driver.shown)
+        table = driver.wizard.query_one(ExpectedTable)
+        await driver.until(lambda: table.size.height == 8)
+        told = table.render()
+        assert isinstance(told, Content)
+        assert [line[0] for line in told.plain.splitlines()[1:]] == list("✓✓✓✓✗✗✗")
+        underlined = [told.plain[span.start : span.end] for span in told.spans if "underline" in str(span.style)]
+        assert underlined == ["90.9 MB", "91.0 MB", "50.1 MB"]
+
+    drive(folder, story, size=(120, 40))
+
+
+def test_other_limits_are_foretold_anew_and_the_same_ones_are_not(folder: Path) -> None:
+    async def story(driver: Driver) -> None:
+        await driver.look()
+        await _to_the_start(driver)
+        await driver.until(lambda: "4 of 7 known-good may fit" in driver.shown)
+        await driver.press("escape")
+        await driver.at("Methods")
+        await driver.press("enter")
+        await driver.at("Start")
+        assert "4 of 7 known-good may fit" in driver.shown
+        await driver.press("escape", "escape")
+        await driver.at("Limits")
+        driver.field("size").input.value = ""
+        await driver.pilot.pause()
+        driver.wizard.action_next()
+        driver.wizard.action_next()
+        await driver.until(lambda: "7 known-good recipes" in driver.shown)
+
+    drive(folder, story)
+    asked = [json.loads(line) for line in (folder / "estimates.jsonl").read_text().splitlines()]
+    assert [one["constraints"] for one in asked] == [
+        {"quality_drop": "1pp", "size": "0.5x"},
+        {"quality_drop": "1pp"},
+    ]
+
+
+def test_a_search_of_which_nothing_can_be_foretold_is_started_all_the_same(folder: Path) -> None:
+    async def story(driver: Driver) -> None:
+        await driver.look("models/strange-model")
+        await _to_the_start(driver)
+        await driver.until(lambda: "its layers" in driver.shown)
+        assert "What to expect is not known: its layers are of no known kind" in driver.shown
+        assert "About 12 min: 30 trials of 24 s, as the original took." in driver.shown
+        await driver.press("enter")
+        await driver.until(lambda: isinstance(driver.app.screen, DashboardScreen))
+
+    drive(folder, story)
+
+
+@pytest.mark.parametrize("way", ["back", "start"])
+def test_whoever_leaves_the_last_step_ends_the_estimate(folder: Path, way: str) -> None:
+    async def story(driver: Driver) -> None:
+        await driver.look("models/large-model")
+        await _to_the_start(driver)
+        await driver.until(lambda: (folder / "large.pid").exists() and (folder / "large.pid").read_text())
+        assert "working out what to expect…" in driver.shown
+        process = int((folder / "large.pid").read_text())
+        if way == "back":
+            await driver.press("escape")
+            await driver.at("Methods")
+        else:
+            await driver.press("enter")
+            await driver.until(lambda: isinstance(driver.app.screen, DashboardScreen))
+        await driver.until(lambda: not _is_running(process))
+
+    drive(folder, story)
 
 
 def test_why_a_look_failed_is_told_and_it_can_be_repeated(folder: Path) -> None:

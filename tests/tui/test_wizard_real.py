@@ -40,6 +40,8 @@ def test_a_model_of_ones_own_is_looked_at_and_searched(tmp_path: Path, monkeypat
             await driver.type("1.5x")
             await driver.press("enter", "enter")
             await driver.at("Start")
+            await driver.until(lambda: "known-good" in driver.shown)
+            assert "on disk." in driver.shown
             await driver.type("3")
             await driver.press("enter")
             await driver.until(lambda: isinstance(app.screen, DashboardScreen))

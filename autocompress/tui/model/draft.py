@@ -27,6 +27,9 @@ PREFERENCES = {
 }
 """What the best of all recipes that keep the limits is chosen by."""
 
+BESIDE_RECIPES = ("name", "budget", "prefer")
+"""Sections of a spec that no recipe's figures depend on."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -157,6 +160,14 @@ class Draft:
         if self.prefer != "balanced":
             plain["prefer"] = self.prefer
         return plain | self._machine()
+
+    def outline(self, probe: Probe) -> dict[str, Any]:
+        """The part of the spec that what is foretold of recipes depends on."""
+        return {section: value for section, value in self.plain(probe).items() if section not in BESIDE_RECIPES}
+
+    def trial_count(self) -> int | None:
+        """How many recipes are tried; None where none can be read."""
+        return None if self.trials_problem() else _number(self.trials)
 
     def yaml(self, probe: Probe) -> str:
         """The spec as `autocompress search` reads it."""

@@ -17,7 +17,6 @@ from autocompress.tui.model.ties import Mark, marks
 from autocompress.tui.model.trial import Trial
 from autocompress.tui.screens.run_screen import RunScreen
 from autocompress.tui.screens.standing import while_it_stands
-from autocompress.tui.theme import Glyphs
 from autocompress.tui.widgets.trial_text import is_broken, seconds_text, verdict_of
 
 NAME_WIDTH = 18
@@ -126,7 +125,7 @@ class CompareScreen(RunScreen, ModalScreen[None]):
         style = "$quiet" if same else "bold $accent"
         return [
             _line(
-                name, [(shortened(self.glyphs.plain(v), width - MARK_WIDTH, self.glyphs), style) for v in values], width
+                name, [(self.glyphs.shortened(self.glyphs.plain(v), width - MARK_WIDTH), style) for v in values], width
             )
         ]
 
@@ -209,8 +208,3 @@ def _line(name: str, cells: Sequence[tuple[str, str]], width: int, words: Sequen
         parts += [" " * max(0, width - MARK_WIDTH - len(text)), (text, style)]
         parts.append((f" {word:<{MARK_WIDTH - 1}}", "$quiet" if word == "tie" else "bold $front"))
     return Content.assemble(*parts)
-
-
-def shortened(text: str, width: int, glyphs: Glyphs) -> str:
-    """The text in so many cells."""
-    return text if len(text) <= width else f"{text[: max(0, width - 1)]}{glyphs.ellipsis}"

@@ -1,16 +1,27 @@
-"""Step 6: the budget, the name, and the start."""
+"""Step 6: the budget, the name, what is to be expected by a command that runs beside the UI, and the start."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Input, Static
+from textual.worker import Worker
 
 from autocompress.limits import LIMIT_NAMES
+from autocompress.report.numbers import seconds_between
 from autocompress.runs import fresh_name
+from autocompress.tui.child import running
+from autocompress.tui.model.expected import Expected
 from autocompress.tui.model.limit_words import limit_meaning
 from autocompress.tui.model.training_cost import told_duration
+from autocompress.tui.screens.standing import while_it_stands
+from autocompress.tui.screens.wizard.expected_table import ExpectedTable
 from autocompress.tui.screens.wizard.field import Field
 from autocompress.tui.screens.wizard.step import Step
 
@@ -20,6 +31,16 @@ class StartStep(Step):
 
     title = "Start"
     next_label = "Start"
+    DEFAULT_CSS = """
+    StartStep > #expected { height: 1fr; margin-top: 1; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expected: Expected | None = None
+        self._expected_of: dict[str, Any] | None = None
+        self._failure = ""
+        self._working: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         """The fields, and all that was chosen."""
@@ -27,6 +48,7 @@ class StartStep(Step):
         yield Field("Trials", "30", id="trials")
         yield Field("Stop after", "15m, 2h", id="timeout")
         yield Field("Name", "my-search", id="name")
+        yield ExpectedTable(id="expected")
         yield Static(id="estimate", markup=False)
         yield Static(id="summary")
 
@@ -37,8 +59,50 @@ class StartStep(Step):
             draft.name = self.wizard.suggested_name = fresh_name(draft.stem, self.wizard.owner.root)
         for name in ("trials", "timeout", "name"):
             self.query_one(f"#{name}", Field).fill(getattr(draft, name))
+        self._expect()
         self._tell()
         self.query_one("#trials", Field).input.focus()
+
+    def leave(self) -> None:
+        """What is to be expected is worked out only while somebody waits for it."""
+        if self._working is not None:
+            self._working.cancel()
+            self._working = None
+
+    def _expect(self) -> None:
+        """Work out what is to be expected, unless that is known."""
+        outline = self.draft.outline(self.probe)
+        if self.expected is None or self._expected_of != outline:
+            self.leave()
+            self.expected, self._expected_of, self._failure = None, outline, ""
+            self._working = self.run_worker(self._work_out(outline), group="expect")
+        self._draw_expected()
+
+    async def _work_out(self, outline: dict[str, Any]) -> None:
+        try:
+            with tempfile.TemporaryDirectory(prefix="autocompress-estimate-") as folder:
+                spec = Path(folder) / "spec.yaml"
+                spec.write_text(yaml.safe_dump(outline, sort_keys=False, allow_unicode=True), encoding="utf-8")
+                async with running([*self.wizard.program, "estimate", str(spec), "--json"]) as child:
+                    output = await child.output()
+                    if await child.code():
+                        self._failure = child.last_words
+                    else:
+                        self.expected = Expected.read(output)
+        except (OSError, ValueError) as problem:
+            self._failure = str(problem)
+        self._working = None
+        while_it_stands(self, self._draw_expected)
+        while_it_stands(self, self._tell)
+
+    def _draw_expected(self) -> None:
+        table = self.query_one(ExpectedTable)
+        if self.expected is not None:
+            table.show_expected(self.expected, self.glyphs)
+        elif self._failure:
+            table.tell(f"What to expect is not known: {self._failure}", self.glyphs)
+        else:
+            table.tell("working out what to expect…", self.glyphs)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -55,16 +119,26 @@ class StartStep(Step):
         meaning = "then the search ends by itself" if draft.timeout.strip() else "no limit"
         self.query_one("#timeout", Field).tell(meaning, draft.timeout_problem(), glyphs)
         self.query_one("#name", Field).tell(f"kept in {root / draft.name}", draft.name_problem(root), glyphs)
-        self.query_one("#estimate", Static).update(glyphs.plain(f"\n{self._estimate()}"))
+        self.query_one("#estimate", Static).update(glyphs.plain(self._estimate()))
         self.query_one("#summary", Static).update(self._summary())
 
     def _estimate(self) -> str:
-        draft, per_trial = self.draft, self.probe.seconds_per_trial
-        seconds = draft.estimated_seconds(self.probe)
-        if seconds is None or per_trial is None:
+        """How long it takes: by what the original took, or as foretold where that is not known; and how much disk."""
+        draft, expected, trials = self.draft, self.expected, self.draft.trial_count()
+        if trials is None:
+            return ""
+        seconds, per_trial = draft.estimated_seconds(self.probe), self.probe.seconds_per_trial
+        if seconds is not None and per_trial is not None:
+            each = told_duration(per_trial)
+            told = f"About {told_duration(seconds)}: {trials} trials of {each}, as the original took"
+        elif expected is not None:
+            low, seconds = expected.cost.seconds(trials)
+            told = f"About {seconds_between(low, seconds)} for {trials} trials"
+        elif self._working is not None:
+            return ""
+        else:
             return "How long it takes is not known: the original was not measured."
-        told = f"About {told_duration(seconds)}: {draft.trials.strip()} trials of {told_duration(per_trial)}, "
-        told += "which the original took. An estimate; smaller models are often faster."
+        told += f"; {expected.told_disk(trials)}." if expected is not None else "."
         trained = draft.training_methods(self.probe)
         if trained:
             told += f" Trials with {', '.join(trained)} take minutes more each."
