@@ -140,7 +140,7 @@ def test_the_readme_names_every_plug_in() -> None:
 def test_the_recipe_in_the_readme_is_one(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(block("README.md", "yaml", "format_version"), encoding="utf-8")
-    assert [step.tag for step in read_recipe(path).steps] == ["ffn_width", "rtn"]
+    assert [step.tag for step in read_recipe(path).steps] == ["rtn", "int8_dynamic"]
 
 
 def test_the_timing_protocols_are_told_as_they_are() -> None:
