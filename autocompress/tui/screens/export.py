@@ -15,6 +15,7 @@ from textual.widgets import Input, LoadingIndicator, Static
 
 from autocompress.tui.command_output import CommandFailed, output_of
 from autocompress.tui.screens.run_screen import RunScreen
+from autocompress.tui.screens.standing import while_it_stands
 from autocompress.tui.screens.trial import plain_yaml
 from autocompress.tui.widgets.trial_text import yaml_lines
 
@@ -103,11 +104,14 @@ class ExportScreen(RunScreen, ModalScreen[None]):
         try:
             self.text = await output_of("export", str(folder), "--trial", str(self.number), "-o", "-")
         except CommandFailed as failure:
-            self._end_loading()
             self._why_not = f"The recipe file cannot be made: {failure}"
+        while_it_stands(self, self._show_what_was_read)
+
+    def _show_what_was_read(self) -> None:
+        self._end_loading()
+        if not self.text:
             self._tell(self._why_not, "wrong")
             return
-        self._end_loading()
         self.query_one("#yaml", Static).update(yaml_lines(self.glyphs.plain(self.text)))
         self._tell("")
 
