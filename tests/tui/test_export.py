@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from over_run import play, text_of, until_shown
+from over_run import play, text_of, until, until_shown
 from textual.pilot import Pilot
 
 from autocompress.recipe_file import read_recipe
@@ -154,3 +155,24 @@ def test_of_a_shared_storage_it_says_what_to_run_and_where(run: Path) -> None:
         await until_shown(pilot, "kept elsewhere", "autocompress export theirs --trial 3", "magnitude:")
 
     play(script, elsewhere, run.parent)
+
+
+def test_a_file_that_is_read_for_a_window_that_has_lost_its_parts_is_no_complaint(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = asyncio.Event()
+
+    async def late(*_: str) -> str:
+        await gone.wait()
+        return "format_version: 1"
+
+    monkeypatch.setattr(export, "output_of", late)
+
+    async def script(pilot: Pilot[None]) -> None:
+        screen = ExportScreen(3)
+        await pilot.app.push_screen(screen)
+        await screen.query_one("#window").remove()
+        gone.set()
+        await until(pilot, lambda: screen.text is not None)
+
+    play(script, over(run), run.parent)
