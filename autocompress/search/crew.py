@@ -6,12 +6,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autocompress.jobs import Answer, Job, Progress
 from autocompress.search.launcher import SECONDS_BETWEEN_HEARTBEATS, SECONDS_BETWEEN_LOOKS, Launcher
 
+SECONDS_TO_BEGIN = 1.0
+"""Within which a thread that was started runs, on a busy machine, too."""
 SECONDS_TO_END = 30.0
 
 
@@ -26,6 +28,7 @@ class Told:
 @dataclass
 class _Member:
     thread: threading.Thread
+    runs: threading.Event = field(default_factory=threading.Event)
     why_cancelled: str | None = None
     ram_bytes: int | None = None
 
@@ -97,12 +100,15 @@ class Crew:
             member.why_cancelled = "the search ends"
         deadline = time.monotonic() + SECONDS_TO_END
         for member in self._members.values():
-            member.thread.join(max(0.0, deadline - time.monotonic()))
+            # An interrupt may have come before the thread began, and such a thread cannot be joined.
+            if member.runs.wait(SECONDS_TO_BEGIN):
+                member.thread.join(max(0.0, deadline - time.monotonic()))
         self._members.clear()
 
     def _follow(self, number: int, job: Job, log: Path) -> None:
         """The thread of one job."""
         member = self._members[number]
+        member.runs.set()
 
         def on_heartbeat(ram_bytes: int | None) -> None:
             member.ram_bytes = ram_bytes
