@@ -38,6 +38,7 @@ from autocompress.runs import RunFolder
 from autocompress.search import telling
 from autocompress.search.bench import as_error
 from autocompress.search.finals import Finals
+from autocompress.search.interrupts import Interrupts
 from autocompress.search.launcher import SECONDS_BETWEEN_HEARTBEATS, SECONDS_BETWEEN_LOOKS, Launcher
 from autocompress.search.preflight import Checked, check_limits, workspace_of
 from autocompress.search.proposer import Proposer
@@ -58,6 +59,7 @@ class Search:
         checked: task and plug-ins.
         on_event: called with every event, for display.
         tail: what is asked of the search while it runs.
+        interrupts: heeded as often as what is asked.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Search:
         launcher: Launcher,
         on_event: Callable[[Event], None],
         tail: Tail,
+        interrupts: Interrupts,
     ) -> None:
         self.run = run
         self.study = study
@@ -76,7 +79,7 @@ class Search:
         self.workspace = workspace_of(self.spec, checked.task, run.baseline)
         self._on_event = on_event
         self._log = EventLog(run.events)
-        self.steering = Steering(run, study, checked, tail, self._emit, study.spec.budget.trials)
+        self.steering = Steering(run, study, checked, tail, interrupts, self._emit, study.spec.budget.trials)
         self._started = time.monotonic()
         self._paused_seconds = 0.0
         self.trials = Trials(run, study, self.workspace, launcher, self.steering, self._emit)

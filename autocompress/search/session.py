@@ -16,6 +16,7 @@ from autocompress.objectives import original_among, pareto_front
 from autocompress.outcome import Outcome
 from autocompress.records import TrialRecord
 from autocompress.runs import RunFolder, fresh_name
+from autocompress.search.interrupts import Interrupts
 from autocompress.search.launcher import Launcher
 from autocompress.search.preflight import check
 from autocompress.search.search import Search
@@ -81,18 +82,19 @@ def start_search(spec: SearchSpec, on_event: Callable[[Event], None]) -> Outcome
     checked = check(spec)
     name = spec.name or fresh_name(Path(spec.model.path).stem)
     spec = spec.resolved_against(Path.cwd()).model_copy(update={"name": name})  # to be resumed from any folder
-    folder = RunFolder.create(name)
-    try:
-        _require_space(folder)
-        write_spec(spec, folder.spec)
-        with _locked(folder) as tail:
-            study = Study.create(name, _storage_url(spec, folder), spec)
-            search = Search(folder, study, checked, launcher, on_event, tail)
-            return search.carry_out(spec.budget.trials)
-    except BaseException:
-        if not _has_records(folder):
-            shutil.rmtree(folder.path, ignore_errors=True)  # nothing was found out: leave no empty run behind
-        raise
+    with Interrupts() as interrupts:
+        folder = RunFolder.create(name)
+        try:
+            _require_space(folder)
+            write_spec(spec, folder.spec)
+            with _locked(folder) as tail:
+                study = Study.create(name, _storage_url(spec, folder), spec)
+                search = Search(folder, study, checked, launcher, on_event, tail, interrupts)
+                return search.carry_out(spec.budget.trials)
+        except BaseException:
+            if not _has_records(folder):
+                shutil.rmtree(folder.path, ignore_errors=True)  # nothing was found out: leave no empty run behind
+            raise
 
 
 def resume_search(name: str, trials: int | None, on_event: Callable[[Event], None]) -> Outcome:
@@ -102,13 +104,13 @@ def resume_search(name: str, trials: int | None, on_event: Callable[[Event], Non
         RunError: there is no such run, or another search works in it.
     """
     folder = RunFolder.open(name)
-    with _locked(folder) as tail:
+    with _locked(folder) as tail, Interrupts() as interrupts:
         spec = read_spec(folder.spec)
         launcher = Launcher(spec.device)
         launcher.warm()
         checked = check(spec)
         study = Study.open(folder.name, _storage_url(spec, folder))
-        search = Search(folder, study, checked, launcher, on_event, tail)
+        search = Search(folder, study, checked, launcher, on_event, tail, interrupts)
         return search.carry_out(trials or spec.budget.trials)
 
 

@@ -16,6 +16,7 @@ from autocompress.recipe_words import recipe_in_words
 from autocompress.records import Status, TrialRecord
 from autocompress.registry import suggestion
 from autocompress.runs import RunFolder
+from autocompress.search.interrupts import Interrupts
 from autocompress.search.preflight import Checked, available_formats, check_limits
 from autocompress.search.proposer import Proposer
 from autocompress.search.study import Study
@@ -108,11 +109,21 @@ class Steering:
         study: its record; a changed limit or number of trials is kept in it.
         checked: task and plug-ins.
         tail: where requests come from.
+        interrupts: heeded with the requests.
         emit: writes an event.
         trials: how many recipes are to be tried in all.
     """
 
-    def __init__(self, run: RunFolder, study: Study, checked: Checked, tail: Tail, emit: Emit, trials: int) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        study: Study,
+        checked: Checked,
+        tail: Tail,
+        interrupts: Interrupts,
+        emit: Emit,
+        trials: int,
+    ) -> None:
         self.trials = trials
         self.is_pausing = False
         """Whether to wait before the next trial."""
@@ -122,6 +133,7 @@ class Steering:
         self._study = study
         self._checked = checked
         self._tail = tail
+        self._interrupts = interrupts
         self._emit = emit
         self._answered: set[str] = set()
         self._space: SearchSpace | None = None
@@ -153,7 +165,12 @@ class Steering:
         return frozenset(self._cancelled)
 
     def poll(self) -> None:
-        """Do and answer what was asked since the last time."""
+        """Do and answer what was asked since the last time.
+
+        Raises:
+            KeyboardInterrupt: a signal asked for the end.
+        """
+        self._interrupts.raise_if_any()
         for request in self._tail.new():
             if request.id in self._answered:
                 continue
