@@ -170,6 +170,19 @@ def test_the_few_that_keep_a_hard_limit_are_looked_for_before_small_ones_that_do
     assert any(trial.values[1] <= limit for trial in study.trials)
 
 
+def test_as_long_as_nothing_keeps_the_limits_tpe_proposes_two_times_of_three() -> None:
+    def lossy(trial: optuna.Trial) -> tuple[float, float]:
+        size, lost = objective(trial)
+        return size, lost + 0.001
+
+    sampler = RecipeSampler(Space(toy, known_good=KNOWN), FIGURES, {"lost": 0.0009}, REFERENCE, seed=0)
+    study = study_of(sampler)
+    study.optimize(lossy, n_trials=16)
+    by_tpe = [origin == "tpe" for origin in origins(study)]
+    n_without_model = len(KNOWN) + 2  # the fewest trials that the models need
+    assert by_tpe[n_without_model:] == [True, True, False] * 4
+
+
 def test_where_the_models_fail_tpe_proposes_and_it_is_told_why(caplog: pytest.LogCaptureFixture) -> None:
     def nonsense(one: Toy) -> Mapping[str, float]:
         return {"size": float("nan")}

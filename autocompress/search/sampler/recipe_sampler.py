@@ -36,7 +36,7 @@ GUARD_EVERY = 5
 FEWEST_TO_MODEL = 4
 PROMISES = 8
 KEPT_SHARE = 0.05
-"""While the last promises were kept by less than this share, TPE proposes …"""
+"""While the last promises were kept by less than this share, or nothing inside the limits is known, TPE proposes …"""
 MODEL_EVERY = 3
 """… except for one of so many."""
 SUGGESTIONS = 1
@@ -80,9 +80,9 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
 
     Known-good configurations are tried first. Then a Bayesian linear model of each figure over choices says what is
     expected of every candidate, and the one with the largest expected hypervolume improvement inside the limits is
-    tried (as long as nothing inside them is known, the one that most probably is), weighed by its probability not to
-    fail and by the square root of its expected seconds. Nothing that is refused is proposed, and nothing twice. Where
-    the models fail, Optuna's TPE proposes, and ``fallbacks`` says why.
+    tried, weighed by its probability not to fail and by the square root of its expected seconds. As long as nothing
+    inside the limits is known, Optuna's TPE proposes, in turns with what most probably is inside. Nothing that is
+    refused is proposed, and nothing twice. Where the models fail, TPE proposes, and ``fallbacks`` says why.
 
     Trials that run are expected to turn out as predicted, so several workers on one study do not try the same.
     Limits may be changed at any time: all trials are judged by those that hold now.
@@ -250,7 +250,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
                 return None
             try:
                 proposal = self._by_model(learnt, n_objectives)
-                if self._breaks_promises(learnt, n_objectives):
+                if proposal.gain is None or self._breaks_promises(learnt, n_objectives):
                     self._n_distrusted += 1
                     if self._n_distrusted % MODEL_EVERY:
                         return self._without_model(learnt)
