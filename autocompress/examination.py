@@ -46,14 +46,14 @@ class Examination:
     def measured(self) -> Measured:
         """Take the figures that the job asks for."""
         from autocompress.measure.environment import environment
-        from autocompress.measure.latency import AT_LENGTH, CLOSER_LOOK, SHORT_LOOK
+        from autocompress.measure.latency import CLOSER_LOOK, SHORT_LOOK
 
         job, stakes = self._job, self._job.stakes
         files = [job.artifact / name for name in job.files] or [p for p in job.artifact.rglob("*") if p.is_file()]
         size_bytes = sum(path.stat().st_size for path in files)
         latency: Latency | None = None
         if "latency" in job.figures:
-            latency = self._latency("latency", AT_LENGTH if job.precise else SHORT_LOOK)
+            latency = self._latency("latency", CLOSER_LOOK if job.precise else SHORT_LOOK)
         energy, why_no_energy = self._energy() if "energy" in job.figures else (None, None)
         most_drop, why_lost = math.inf, ""
         if stakes is not None and latency is not None:

@@ -119,7 +119,7 @@ class MeasureJob(Frozen):
     part: Literal["search", "holdout"] = "search"
     figures: frozenset[Figure] = TRIAL_FIGURES
     precise: bool = False
-    """Time by the full protocol rather than by the short look."""
+    """Time by the closer look rather than by the short one."""
     outcomes: Path | None = None
     """Where to keep the outcome of every sample."""
     stakes: Stakes | None = None

@@ -7,7 +7,7 @@ from autocompress.records import Certificate, Energy, Measurement
 
 
 class Finalist(Frozen):
-    """A trial that was judged again on the holdout part; the best one was timed again by the full protocol, too."""
+    """A trial that was judged again on the holdout part; the best one was timed again, too, in fresh processes."""
 
     number: int
     holdout: Measurement | None

@@ -111,6 +111,7 @@ class Latency(Frozen):
     ``speedup`` is the original's median over the candidate's own (greater than 1: the candidate is faster), with its
     bootstrap interval. ``clock`` says what ticked: the wall clock, or events on the device. ``control`` is the speed-up
     of the original over itself, timed the same way at the same time; where it is off 1, the machine was ``contended``.
+    Where several ``processes`` timed it, one after the other, it is the geometric mean of what they found.
     """
 
     candidate_ms: Samples
@@ -118,6 +119,7 @@ class Latency(Frozen):
     speedup: Estimate
     clock: Literal["wall", "device_events"]
     threads: int
+    processes: int = 1
     contended: bool = False
     control: Estimate | None = None
     cpu_time_speedup: float | None = None

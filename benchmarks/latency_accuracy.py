@@ -2,17 +2,18 @@
 
 Pairs: a model against itself, loaded a second time (1×), and one call of it against two (2×), as ONNX on one thread,
 loaded anew for every repetition. In turns is what this package does (`autocompress/measure/latency.py`): the short look
-of every candidate in a search, and the protocol at length of finalists. One after the other is what people do: the
-original's calls for half of the seconds that the turns took, then the candidate's, three calls before each not counted;
-their medians, their means and their fastest calls are compared. An error is that of the ratio, whichever its sign. Both
+of every candidate in a search, and the closer look after each of five loads, pooled, as finalists get it in as many
+processes. One after the other is what people do: loaded once, the original's calls for half of the seconds that the
+turns took, then the candidate's, three calls before each not counted; their medians, their means and their fastest
+calls are compared. An error is that of the ratio, whichever its sign. Both
 are done with nothing else going on, and beside a load: one child per core that multiplies matrices in bursts, on
 average for a second out of two. What is marked *contended* a user of this package is warned of.
 
 Needs AUTOCOMPRESS_ASSETS, the folder with the models and their data. With `--keep`, one that was stopped goes on.
 
 Run: python benchmarks/latency_accuracy.py --write docs/benchmarks.md
-     python benchmarks/latency_accuracy.py --repetitions 50 --at-length 25 --keep /tmp/latency
-     python benchmarks/latency_accuracy.py --repetitions 2 --at-length 1 --models cifar10-resnet20
+     python benchmarks/latency_accuracy.py --repetitions 50 --of-five 25 --keep /tmp/latency
+     python benchmarks/latency_accuracy.py --repetitions 2 --of-five 1 --models cifar10-resnet20
 """
 
 from __future__ import annotations
@@ -39,14 +40,17 @@ from sections import command_line, print_section, this_machine, today, when_and_
 
 from autocompress import registry
 from autocompress.formats.base import Runner
-from autocompress.measure.latency import AT_LENGTH, SHORT_LOOK, Call, LatencyProtocol, time_pair
+from autocompress.measure.latency import CLOSER_LOOK, SHORT_LOOK, Call, LatencyProtocol, time_pair
+from autocompress.measure.latency_pool import FRESH_PROCESSES, pooled
 from autocompress.recipe import Recipe
 
 SECTION = "## Errors of a speed-up"
 MODELS = ("minilm-sst2", "cifar10-resnet20")
 """Calls of some ten milliseconds, and of one."""
 FORMAT = "onnx"
-PROTOCOLS: dict[str, LatencyProtocol] = {"short look": SHORT_LOOK, "at length": AT_LENGTH}
+SHORT, POOLED = "short look", f"closer look, {FRESH_PROCESSES} loads"
+PROTOCOLS: dict[str, tuple[LatencyProtocol, int]] = {SHORT: (SHORT_LOOK, 1), POOLED: (CLOSER_LOOK, FRESH_PROCESSES)}
+"""And how often the models are loaded for one reading."""
 PAIRS = {"equal": 1.0, "once against twice": 2.0}
 """The original does so many calls for one of the candidate's."""
 CONDITIONS = ("idle", "beside a load")
@@ -79,17 +83,23 @@ def one_after_the_other(first: Call, second: Call, seconds: float) -> dict[str, 
     return {name: float(figure(readings[0]) / figure(readings[1])) for name, figure in RIVALS.items()}
 
 
-def timed(candidate: Call, baseline: Call, protocol: LatencyProtocol, seed: int) -> dict[str, Any]:
+def timed(timer: Timer, n_baseline_calls: int, protocol: LatencyProtocol, n_loads: int, seed: int) -> dict[str, Any]:
     """One pair in turns, then one after the other in as many seconds."""
-    start = time.perf_counter()
-    latency = time_pair(candidate, baseline, protocol, seed=seed)
-    seconds = time.perf_counter() - start
+    timings, seconds = [], 0.0
+    for load in range(n_loads):
+        with timer.pair(n_baseline_calls) as (candidate, baseline):
+            start = time.perf_counter()
+            timings.append(time_pair(candidate, baseline, protocol, seed=n_loads * seed + load))
+            seconds += time.perf_counter() - start
+            if load == n_loads - 1:
+                rivals = one_after_the_other(baseline, candidate, seconds)
+    latency = pooled(timings) if n_loads > 1 else timings[0]
     speedup = latency.speedup
     return {
         "seconds": seconds,
         "speedup": [speedup.value, speedup.low, speedup.high],
         "contended": latency.contended,
-        **one_after_the_other(baseline, candidate, seconds),
+        **rivals,
     }
 
 
@@ -173,8 +183,7 @@ def measure(models: Sequence[str], repetitions: Mapping[str, int], burners: int,
                     continue
                 with load(condition, burners):
                     for model, pair, name in missing:
-                        with timers[model].pair(round(PAIRS[pair])) as (candidate, baseline):
-                            row = timed(candidate, baseline, PROTOCOLS[name], repetition)
+                        row = timed(timers[model], round(PAIRS[pair]), *PROTOCOLS[name], repetition)
                         row |= {"truth": PAIRS[pair], "day": today(), "machine": this_machine()}
                         ledger.keep(key(condition, model, pair, name, repetition), row)
                         print(f"{condition}, {model}, {pair}, {name}, {repetition}: {row}", file=sys.stderr)
@@ -281,14 +290,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=known_models(), metavar="MODEL")
     parser.add_argument("--repetitions", type=int, default=16, help="of each pair, by the short look")
-    parser.add_argument("--at-length", type=int, default=5, help="the same at length, which takes up to 40 s each")
+    parser.add_argument("--of-five", type=int, default=5, help="the same after five loads, which takes 15 s each")
     parser.add_argument("--burners", type=int, help="children that make the load; as many as there are cores")
     parser.add_argument(
         "--keep", type=Path, help="a folder for single readings; those that it holds aren't taken again"
     )
     parser.add_argument("--write", type=Path, help="the Markdown file whose section is replaced")
     options = parser.parse_args()
-    repetitions = {"short look": options.repetitions, "at length": options.at_length}
+    repetitions = {SHORT: options.repetitions, POOLED: options.of_five}
     ledger = Ledger(options.keep and options.keep / "latency-accuracy.json")
     burners = options.burners if options.burners is not None else len(os.sched_getaffinity(0))
     measure(options.models, repetitions, burners, ledger)

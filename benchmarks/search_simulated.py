@@ -434,7 +434,7 @@ def report(
                 yield from comparison(curves)
                 yield f"\nAgainst what *{RIVAL}* has after {TRIALS} trials, and its cost until then.\n"
                 yield from halving(curves)
-                yield f"\nHow often the sampler says within the {MOST_TRIALS} trials that are looked at that it is done.\n"
+                yield f"\nHow often the sampler says that it is done, within the {MOST_TRIALS} trials looked at.\n"
                 yield from stopping(curves)
 
 

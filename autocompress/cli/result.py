@@ -98,7 +98,7 @@ def _passed_over(view: RunView) -> list[str]:
 
 
 def _precise_latency(view: RunView, number: int) -> Latency | None:
-    """The trial's timing by the full protocol, which the best finalist gets at the end."""
+    """The trial's timing in several fresh processes, which the best finalist gets at the end."""
     judged = _finalist(view, number)
     return judged.holdout.latency if judged and judged.holdout else None
 
@@ -167,7 +167,8 @@ def show_best(view: RunView, *, as_json: bool) -> int:
         precise = _precise_latency(view, best.number)
         if precise:
             told, low, high = (ratio(getattr(precise.speedup, name)) for name in ("value", "low", "high"))
-            console.print_text(f"Timed again at length: {told} [{low}, {high}] as fast as the original.")
+            told = f"{told} [{low}, {high}] as fast as the original"
+            console.print_text(f"Timed again in {precise.processes} fresh processes: {told}.")
         if best.number in results.energies:
             console.print_text(f"Energy: {energy_in_words(results.energies[best.number])}.")
         if results.certificate:

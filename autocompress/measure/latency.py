@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import resource
 import time
@@ -21,11 +22,16 @@ from autocompress.records import Estimate, Latency, Samples
 Call = Callable[[], object]
 Array = npt.NDArray[np.float64]
 
-SLOT_SECONDS = 0.04
+SLOT_SECONDS = 0.06
 """Kept calls of the slower arm that make a slot: short against the seconds over which a shared machine drifts."""
 MOST_SLOT_CALLS = 16
 LONG_CALL_SECONDS = 0.25
 """From here on, refilling the caches after the other model's turn is too small a share of a call to drop that call."""
+REFILL_CALLS = 2
+"""Calls of the slower arm within which the caches are full again; the faster one is given as long."""
+RELOADING = 0.005
+"""Standard deviation of the log of a speed-up from one load of the two models to the next, whatever is timed within
+one: where things come to lie in memory. Between 0.2 and 0.8 % by ``benchmarks/latency_accuracy.py``."""
 FEWEST_PASSES = 3
 LARGEST_N_BLOCKS = 32
 """Consecutive passes are joined to at most so many blocks, so that a slow spell falls into few of them."""
@@ -52,10 +58,10 @@ class LatencyProtocol(Frozen):
     """
 
     half_width: Annotated[float, Field(gt=0)] = 0.02
-    min_calls: Annotated[int, Field(ge=3)] = 64
-    min_seconds: Annotated[float, Field(ge=0)] = 3.0
-    max_seconds: Annotated[float, Field(gt=0)] = 60.0
-    min_warmups: Annotated[int, Field(ge=1)] = 20
+    min_calls: Annotated[int, Field(ge=3)] = 32
+    min_seconds: Annotated[float, Field(ge=0)] = 1.0
+    max_seconds: Annotated[float, Field(gt=0)] = 8.0
+    min_warmups: Annotated[int, Field(ge=1)] = 10
     max_warmups: Annotated[int, Field(ge=1)] = 100
     control: bool = True
     attempts: Annotated[int, Field(ge=1)] = 2
@@ -64,11 +70,9 @@ class LatencyProtocol(Frozen):
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
 
-FULL = LatencyProtocol()
-"""The most precise: for benchmarks, and wherever a minute a model is not too much."""
-
-AT_LENGTH = FULL.model_copy(update={"max_seconds": 20.0})
-"""For a search's best finalist and for ``verify``: on a busy machine the interval is wide rather than late."""
+CLOSER_LOOK = LatencyProtocol()
+"""For a candidate of which a limit or the front depends on more than the short look tells; and, in several fresh
+processes, for a search's best finalist and for ``verify``."""
 
 SHORT_LOOK = LatencyProtocol(
     half_width=0.04,
@@ -82,9 +86,6 @@ SHORT_LOOK = LatencyProtocol(
     resamples=400,
 )
 """For every candidate of a search."""
-
-CLOSER_LOOK = LatencyProtocol(min_calls=32, min_seconds=1.0, max_seconds=8.0, min_warmups=3, max_warmups=20, attempts=1)
-"""For a candidate of which a limit or the front depends on more than the short look tells."""
 
 
 class Clock(ABC):
@@ -153,9 +154,10 @@ class _Arm:
         self.slots_ms: list[list[float]] = []
         self.slots_cpu_ms: list[list[float]] = []
 
-    def run_slot(self, clock: Clock, n_calls: int, drop_first: bool) -> None:
-        """Time one slot's calls; the first one finds the caches full of the other model's data."""
-        if drop_first:
+    def run_slot(self, clock: Clock, n_calls: int, refill_seconds: float) -> None:
+        """Time one slot's calls, after as many as refill the caches, which are full of the other model's data."""
+        refilled = clock.now() + refill_seconds
+        while clock.now() < refilled:
             self.call()
         readings = [clock.time(self.call) for _ in range(n_calls)]
         self.slots_ms.append([wall for wall, _ in readings])
@@ -186,13 +188,15 @@ def time_pair(
     """Time a candidate against the original in this process.
 
     After a warm-up, short slots of calls take turns in random order, each order followed by its mirror image (ABBA), so
-    that drift of the machine hits both alike. The speed-up is the ratio of the two medians; its interval is that of a
-    block bootstrap of the ratio's logarithm, Student's t for the number of blocks.
+    that drift of the machine hits both alike. The calls with which a slot begins refill the caches and are not kept;
+    both models are given the same time for it, or the faster one would be timed with colder caches. The speed-up is the
+    ratio of the two medians; its interval is that of a block bootstrap of the ratio's logarithm, Student's t for the
+    number of blocks.
 
     Args:
         candidate: one call; returns when its answer is there.
         baseline: the same of the original; None when the original itself is timed (its speed-up is 1).
-        protocol: how precisely; see `SHORT_LOOK` and `FULL`.
+        protocol: how precisely; see `SHORT_LOOK` and `CLOSER_LOOK`.
         device: ``cpu`` (wall clock) or ``cuda`` (device events).
         threads: recorded; whoever loads the models sets it.
         seed: of the slots' order and the bootstrap.
@@ -285,14 +289,14 @@ def _take_turns(
 ) -> None:
     """Time all arms in passes until the protocol is met; a pass gives each arm one slot."""
     slot_calls = int(np.clip(SLOT_SECONDS / max(call_seconds, 1e-9), 1, MOST_SLOT_CALLS))
-    drop_first = call_seconds < LONG_CALL_SECONDS
+    refill_seconds = REFILL_CALLS * call_seconds if call_seconds < LONG_CALL_SECONDS else 0.0
     started = clock.now()
     next_look = FEWEST_PASSES
     order: list[_Arm] = []
     for passes in range(1, 1_000_000):
         order = order[::-1] if passes % 2 == 0 else [arms[index] for index in rng.permutation(len(arms))]
         for arm in order:
-            arm.run_slot(clock, slot_calls, drop_first)
+            arm.run_slot(clock, slot_calls, refill_seconds)
         seconds = clock.now() - started
         if passes < FEWEST_PASSES:
             continue
@@ -312,9 +316,9 @@ def _log_ratio(over: _Arm, under: _Arm, protocol: LatencyProtocol, rng: np.rando
     """Log of the ratio of the medians ``over / under``, and its interval's half-width, by block bootstrap.
 
     Source: Künsch 1989, Annals of Statistics 17:1217-1241 (blocks); the spread is scaled to Student's t, because the
-    plain bootstrap is too sure of itself on few blocks.
+    plain bootstrap is too sure of itself on few blocks. What another load of the models would change comes on top.
     """
-    from scipy.special import stdtrit
+    from scipy.special import ndtri, stdtrit
 
     above, below = _blocks(over), _blocks(under)
     n_blocks = len(above)
@@ -323,7 +327,8 @@ def _log_ratio(over: _Arm, under: _Arm, protocol: LatencyProtocol, rng: np.rando
     logs = np.log(_medians(above, drawn)) - np.log(_medians(below, drawn))
     spread = float(logs.std(ddof=1)) * (n_blocks / (n_blocks - 1)) ** 0.5
     value = float(np.log(np.median(over.readings_ms)) - np.log(np.median(under.readings_ms)))
-    return value, spread * float(stdtrit(n_blocks - 1, 0.5 + protocol.level / 2))
+    upper = 0.5 + protocol.level / 2
+    return value, math.hypot(spread * float(stdtrit(n_blocks - 1, upper)), RELOADING * float(ndtri(upper)))
 
 
 def _medians(blocks: Array, drawn: npt.NDArray[np.int64]) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from autocompress.jobs import Answer, Failed, Figure, Measured, MeasureJob, Prepared, Workspace
 from autocompress.measure.certify import certify
+from autocompress.measure.latency_pool import FRESH_PROCESSES, pooled
 from autocompress.measure.outcomes import Outcomes
 from autocompress.outcome import Finalist
 from autocompress.records import Certificate, TrialRecord
@@ -64,12 +65,17 @@ class Finals:
         return tuple(self._timed(finalist, order) if finalist is best else finalist for finalist in judged)
 
     def _timed(self, finalist: Finalist, order: Sequence[TrialRecord]) -> Finalist:
-        """The best finalist, timed once more by the full protocol."""
+        """The best finalist, timed once more, in several fresh processes."""
         record = next(record for record in order if record.number == finalist.number)
-        answer = self._measure(record, {"latency"})
-        if finalist.holdout is None or not isinstance(answer, Measured):
+        if finalist.holdout is None:
             return finalist
-        holdout = finalist.holdout.model_copy(update={"latency": answer.measurement.latency})
+        timings = []
+        for _ in range(FRESH_PROCESSES):
+            answer = self._measure(record, {"latency"})
+            if not isinstance(answer, Measured) or answer.measurement.latency is None:
+                return finalist
+            timings.append(answer.measurement.latency)
+        holdout = finalist.holdout.model_copy(update={"latency": pooled(timings)})
         return finalist.model_copy(update={"holdout": holdout})
 
     def _judge_one(self, record: TrialRecord, n_finalists: int) -> Finalist:

@@ -23,13 +23,13 @@ from autocompress import registry
 from autocompress.cli import apply, catalogue, estimate, probe, runs, search, steer, tui  # noqa: F401 - each adds commands
 from autocompress.cli.app import app
 from autocompress.compressible import CompressibleModel
-from autocompress.measure.latency import CLOSER_LOOK, FULL, SHORT_LOOK
+from autocompress.measure.latency import CLOSER_LOOK, SHORT_LOOK
 from autocompress.recipe_file import read_recipe
 from autocompress.spec import ModelSpec
 from autocompress.tasks.own import Own
 
 ROOT = Path(__file__).parent.parent.parent
-PROTOCOLS = (SHORT_LOOK, CLOSER_LOOK, FULL)
+PROTOCOLS = (SHORT_LOOK, CLOSER_LOOK)
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 READABLE = [*PAGES, *sorted(ROOT.glob("docs/examples/*.py")), *sorted(ROOT.glob("recipes/*.yaml"))]
 GROUP: Any = typer.main.get_command(app)

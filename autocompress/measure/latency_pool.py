@@ -1,0 +1,64 @@
+"""Timings of several fresh processes as one: what loading the models anew changes is part of the interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autocompress.measure.latency import STORED_READINGS
+from autocompress.records import Estimate, Latency, Samples
+
+FRESH_PROCESSES = 5
+"""In which a search's best finalist is timed, and what ``verify`` is given."""
+
+
+def pooled(timings: Sequence[Latency]) -> Latency:
+    """One timing out of those of several processes; at least two, all of the same pair of models.
+
+    The speed-up is the geometric mean of theirs. Its interval is Student's t for so many processes, and no narrower
+    than their own intervals make it.
+    """
+    return timings[0].model_copy(
+        update={
+            "candidate_ms": _joined([timing.candidate_ms for timing in timings]),
+            "baseline_ms": _joined([timing.baseline_ms for timing in timings]),
+            "speedup": _mean([timing.speedup for timing in timings]),
+            "processes": len(timings),
+            "contended": any(timing.contended for timing in timings),
+            "control": _mean([timing.control for timing in timings]),
+            "cpu_time_speedup": _median([timing.cpu_time_speedup for timing in timings]),
+            "involuntary_switches": sum(timing.involuntary_switches or 0 for timing in timings),
+            "load_average": max(timing.load_average or 0.0 for timing in timings),
+        }
+    )
+
+
+def _joined(samples: Sequence[Samples | None]) -> Samples | None:
+    known = [some for some in samples if some is not None]
+    if not known:
+        return None
+    values = tuple(value for some in known for value in some.values)
+    n_readings = sum(some.n_readings or len(some.values) for some in known)
+    joined = Samples(values=values, unit=known[0].unit, warmups=known[0].warmups, n_readings=n_readings)
+    return joined.thinned(STORED_READINGS)
+
+
+def _mean(estimates: Sequence[Estimate | None]) -> Estimate | None:
+    from scipy.special import stdtrit
+
+    known = [one for one in estimates if one is not None]
+    if len(known) < len(estimates):
+        return None
+    level = known[0].level
+    logs = np.log([one.value for one in known])
+    own = np.log([one.high / one.low for one in known]) / 2
+    between = float(logs.std(ddof=1)) * float(stdtrit(len(known) - 1, 0.5 + level / 2))
+    half_width = max(between / len(known) ** 0.5, float(np.linalg.norm(own)) / len(known))
+    low, value, high = (float(np.exp(logs.mean() + shift)) for shift in (-half_width, 0.0, half_width))
+    return Estimate(value=value, low=low, high=high, level=level)
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
