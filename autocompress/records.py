@@ -72,6 +72,10 @@ class Estimate(Frozen):
     level: float = 0.95
 
 
+STORED_READINGS = 256
+"""Of more readings, so many are kept."""
+
+
 class Samples(Frozen):
     """Raw repeated readings; summaries are derived, never stored alone.
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from autocompress.frozen import Frozen
-from autocompress.records import Estimate, Latency, Samples
+from autocompress.records import STORED_READINGS, Estimate, Latency, Samples
 
 Call = Callable[[], object]
 Array = npt.NDArray[np.float64]
@@ -35,7 +35,6 @@ one: where things come to lie in memory. Between 0.2 and 0.8 % by ``benchmarks/l
 FEWEST_PASSES = 3
 LARGEST_N_BLOCKS = 32
 """Consecutive passes are joined to at most so many blocks, so that a slow spell falls into few of them."""
-STORED_READINGS = 256
 CONTROL_TOLERANCE = 0.02
 """The original over itself may lie so far from 1 on a machine that is fit for timing."""
 MOST_WALL_PER_CPU = 1.25

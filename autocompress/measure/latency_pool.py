@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocompress.measure.latency import STORED_READINGS
-from autocompress.records import Estimate, Latency, Samples
+from autocompress.records import STORED_READINGS, Estimate, Latency, Samples
 
 FRESH_PROCESSES = 5
 """In which a search's best finalist is timed, and what ``verify`` is given."""

@@ -12,12 +12,11 @@ from autocompress.measure.latency import (
     LONG_CALL_SECONDS,
     RELOADING,
     SHORT_LOOK,
-    STORED_READINGS,
     Clock,
     time_pair,
 )
 from autocompress.measure.latency_pool import FRESH_PROCESSES, pooled
-from autocompress.records import Estimate
+from autocompress.records import STORED_READINGS, Estimate
 
 
 class Machine(Clock):
