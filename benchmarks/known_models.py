@@ -67,7 +67,6 @@ class KnownModel(Bench):
         outcomes: Path | None = None,
         figures: frozenset[Figure] = frozenset({"quality"}),
         is_original: bool = False,
-        precise: bool = False,
     ) -> Measurement:
         """Measure an artifact on a part of the data, and keep the outcomes of all its samples.
 
@@ -81,7 +80,6 @@ class KnownModel(Bench):
             original=None if is_original else self.original[0].absolute(),
             part=part,
             figures=figures,
-            precise=precise,
             outcomes=outcomes,
         )
         answer = self._ask(job)

@@ -11,9 +11,9 @@ left out of both, unless `--train` is given. `--warm` adds the same loop with ou
 stages, to tell what is due to those from what is due to the proposals.
 
 Judged are the recipes that either sees on its front of size and latency inside the limit, after 25, 50 and 100 % of the
-time: built again, timed at length, and judged on the search part and on the holdout, which neither has seen. A front's
-volume is what it dominates of the logarithms of size and latency, the original being the corner, as a share of what
-all arms together reach with that model and seed; it counts recipes inside the limit on the search part.
+time: built again, timed in five fresh processes, and judged on the search part and on the holdout, which neither has
+seen. A front's volume is what it dominates of the logarithms of size and latency, the original being the corner, as a
+share of what all arms together reach with that model and seed; it counts recipes inside the limit on the search part.
 
 Needs AUTOCOMPRESS_ASSETS, the folder with the models and their data. Finished searches and judgements are kept, so that
 a benchmark that was stopped goes on; nothing else should keep the machine busy meanwhile.
@@ -410,7 +410,7 @@ class Match:
 
 
 def judge(model: str, spec: SearchSpec, rows: Sequence[Tried], ledger: Ledger) -> None:
-    """Build what the ledger lacks again, time it at length, and judge it on both parts."""
+    """Build what the ledger lacks again, time it precisely, and judge it on both parts."""
     missing = [row for row in rows if row.digest not in ledger.entries]
     if not missing:
         return
@@ -421,9 +421,7 @@ def judge(model: str, spec: SearchSpec, rows: Sequence[Tried], ledger: Ledger) -
             recipe, folder = Recipe.model_validate(row.recipe), Path(temporary) / "artifact"
             try:
                 known.build(recipe, folder)
-                measured = known.judge(
-                    recipe.format, folder, "search", figures=frozenset({"latency", "quality"}), precise=True
-                )
+                measured = known.measure(recipe.format, folder, figures=frozenset({"latency", "quality"}))
                 holdout = known.judge(recipe.format, folder, "holdout")
             except AutocompressError as problem:  # counts as if it had not been found, until it is tried again
                 print(f"{model}, seed {spec.seed}: {recipe}: {problem}", file=sys.stderr)
