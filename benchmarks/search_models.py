@@ -40,7 +40,7 @@ with the specifications in `recipes/`; a latency with `~` was timed while others
 told in [measuring.md](measuring.md). Size and speed are against the original in PyTorch; speed is that of the runtime
 *and* of the compression, and the row *export only* tells the two apart.
 
-| model | trials | took | best recipe | size | speed | timed again at length | drop | certified | date |
+| model | trials | took | best recipe | size | speed | timed again | drop | certified | date |
 |---|---:|---:|---|---:|---:|---:|---:|---|---|
 """
 
