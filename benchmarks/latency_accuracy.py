@@ -5,9 +5,9 @@ loaded anew for every repetition. In turns is what this package does (`autocompr
 of every candidate in a search, and the closer look after each of five loads, pooled, as finalists get it in as many
 processes. One after the other is what people do: loaded once, the original's calls for half of the seconds that the
 turns took, then the candidate's, three calls before each not counted; their medians, their means and their fastest
-calls are compared. An error is that of the ratio, whichever its sign. Both
-are done with nothing else going on, and beside a load: one child per core that multiplies matrices in bursts, on
-average for a second out of two. What is marked *contended* a user of this package is warned of.
+calls are compared. An error is that of the ratio, whichever its sign. Both are done with nothing else going on, and
+beside a load: one child per core that multiplies matrices in bursts, on average for a second out of two. What is marked
+*contended* a user of this package is warned of.
 
 Needs AUTOCOMPRESS_ASSETS, the folder with the models and their data. With `--keep`, one that was stopped goes on.
 
