@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -95,8 +97,12 @@ def test_samples_survive_the_sample_store(case, tmp_path):
         assert np.array_equal(kept.target, sample.target)
 
 
-def test_the_timed_call_runs_on_the_timing_inputs(case):
-    case.task.timed_call(case.model, case.runner, case.task.timing_inputs(case.model, case.samples))
+def test_the_timed_call_runs_the_model_on_the_timing_inputs(case):
+    runner = Mock(wraps=case.runner)
+    inputs = case.task.timing_inputs(case.model, case.samples)
+    case.task.timed_call(case.model, runner, inputs)
+    given = [argument for call in runner.mock_calls for argument in call.args if isinstance(argument, Mapping)]
+    assert any(given[0].get(name) is inputs[name] for name in inputs)
 
 
 def test_a_rebuilt_module_takes_the_originals_weights_and_gives_its_answers(case):
