@@ -131,8 +131,13 @@ class CommandLine:
     def trials_in(self, run: str) -> list[int]:
         """Numbers of the trials that ended, as the event log tells."""
         log = self.runs / run / "events.jsonl"
-        events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        events = self.events(run) if log.exists() else []
         return [event["record"]["number"] for event in events if event["kind"] == "trial_finished"]
+
+    def events(self, run: str) -> list[dict[str, Any]]:
+        """The event log as it stands; what is only half written is no event yet."""
+        whole, _, _ = (self.runs / run / "events.jsonl").read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def record(self, run: str, number: int) -> dict[str, Any]:
         """All that is kept of a trial."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-from typing import Any
 
 import pytest
 from command_line import PATIENCE_SECONDS, CommandLine
@@ -13,11 +11,6 @@ QUICK = (
     *("--methods", "fp16,bf16,int8_weight_only,rtn", "--formats", "pytorch", "--max-quality-drop", "10pp"),
     *("--parallel", 2),
 )
-
-
-def events(cli: CommandLine, run: str) -> list[dict[str, Any]]:
-    lines = (cli.runs / run / "events.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +26,7 @@ def test_trials_run_side_by_side_and_each_is_entered_once(beside: CommandLine) -
     assert {row["status"] for row in rows} == {"complete"}
     assert len({str(beside.record("beside", row["trial"])["recipe"]) for row in rows}) == 7
     running, most = set(), 0
-    for event in events(beside, "beside"):
+    for event in beside.events("beside"):
         if event["kind"] == "trial_started":
             running.add(event["number"])
         elif event["kind"] == "trial_finished":
@@ -43,7 +36,7 @@ def test_trials_run_side_by_side_and_each_is_entered_once(beside: CommandLine) -
 
 
 def test_the_original_and_the_last_judgement_run_alone(beside: CommandLine) -> None:
-    told = events(beside, "beside")
+    told = beside.events("beside")
     first_end = next(index for index, event in enumerate(told) if event["kind"] == "trial_finished")
     assert {event["number"] for event in told[:first_end] if event["kind"] == "trial_started"} == {0}
 

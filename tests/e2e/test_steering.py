@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -31,8 +30,7 @@ class Steered:
         self.before: Events = []
 
     def events(self) -> Events:
-        lines = (self.run / "events.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        return self.cli.events("held")
 
     def of_kind(self, kind: str) -> Events:
         return [event for event in self.events() if event["kind"] == kind]

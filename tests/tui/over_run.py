@@ -72,7 +72,10 @@ class StandIn:
     def asked(self) -> list[dict[str, Any]]:
         """All requests so far."""
         path = self.folder / "control.jsonl"
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        if not path.exists():
+            return []
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def tell(self, kind: str, **fields: Any) -> None:
         """Write an event."""
