@@ -8,7 +8,7 @@ import math
 import random
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Literal
 
 import numpy as np
@@ -18,22 +18,20 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from autocompress.search.sampler.costs import Costs
-from autocompress.search.sampler.failures import Failures
-from autocompress.search.sampler.features import Features
 from autocompress.search.sampler.figures import Figure, ReadTrial, TrialOutcome, reader_of
+from autocompress.search.sampler.foreknowledge import Foreknowledge
 from autocompress.search.sampler.guide import Guide
-from autocompress.search.sampler.hypervolume import Belief, expected_improvement, hypervolume, undominated
+from autocompress.search.sampler.hypervolume import hypervolume
 from autocompress.search.sampler.pool import Pool
-from autocompress.search.sampler.space import Candidate, Configuration, Space, Stage
-from autocompress.search.sampler.surrogate import AdditiveModel, Observations, Strengths
+from autocompress.search.sampler.space import Candidate, Configuration, Space
+from autocompress.search.sampler.surrogate import Strengths
+from autocompress.search.sampler.view import FEWEST_TO_MODEL, Learnt, View
 
 Array = NDArray[np.float64]
 Origin = Literal["known_good", "model", "guard", "tpe", "random"]
 
 GUARD_EVERY = 5
 """One proposal of so many does without anything that was believed beforehand."""
-FEWEST_TO_MODEL = 4
 PROMISES = 8
 KEPT_SHARE = 0.05
 """While the last promises were kept by less than this share, or nothing inside the limits is known, TPE proposes …"""
@@ -43,8 +41,6 @@ SUGGESTIONS = 1
 NEIGHBOURHOODS = 12
 SHARP_TRIES = 2
 WIDE_TRIES = 30
-LARGEST_FRONT = 40
-SMALLEST_DEVIATION = 1e-4
 CHOSEN = "recipe_sampler:chosen"
 ORIGIN = "recipe_sampler:origin"
 
@@ -57,22 +53,13 @@ class Proposal(Generic[Configuration]):
 
     Attributes:
         origin: ``known_good``; ``model``; ``guard``: by a model without prior beliefs; ``tpe`` where the models cannot
-            say; ``random`` where that has nothing new either.
+            say or aren't trusted; ``random`` where that has nothing new either.
         gain: by how much it is expected to enlarge the hypervolume, where a model said so.
     """
 
     candidate: Candidate[Configuration]
     origin: Origin
     gain: float | None = None
-
-
-@dataclass
-class _Learnt(Generic[Configuration]):
-    """All that is known at the time of a proposal."""
-
-    finished: list[tuple[Candidate[Configuration], TrialOutcome]] = field(default_factory=list)
-    pending: list[Candidate[Configuration]] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
 
 
 class RecipeSampler(BaseSampler, Generic[Configuration]):
@@ -147,10 +134,8 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         self._known_good = [one for one in self._known_good if space.refusal(one.configuration) is None]
         self._pool: Pool[Configuration] | None = None
         self._guide: Guide[Configuration] | None = None
-        self._features = Features()
+        self._foreknowledge = Foreknowledge(space)
         self._strengths: dict[tuple[str, bool], Strengths] = {}
-        self._predicted: dict[str, Mapping[str, float]] = {}
-        self._stages: dict[str, Sequence[Stage]] = {}
         self._outcomes: dict[int, tuple[Candidate[Configuration], TrialOutcome] | None] = {}
         self._n_modelled = 0
         self._n_distrusted = 0
@@ -262,7 +247,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
                 _log.warning("TPE proposes, because the models cannot: %s", problem)
                 return self._without_model(learnt)
 
-    def _without_model(self, learnt: _Learnt[Configuration]) -> Proposal[Configuration] | None:
+    def _without_model(self, learnt: Learnt[Configuration]) -> Proposal[Configuration] | None:
         assert self._pool is not None
         assert self._guide is not None
         for attempt in range(SHARP_TRIES + WIDE_TRIES):
@@ -278,8 +263,8 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
 
     # What is known --------------------------------------------------------------------------------------------------
 
-    def _learn(self, trials: Sequence[FrozenTrial]) -> _Learnt[Configuration]:
-        learnt: _Learnt[Configuration] = _Learnt()
+    def _learn(self, trials: Sequence[FrozenTrial]) -> Learnt[Configuration]:
+        learnt: Learnt[Configuration] = Learnt()
         for trial in trials:
             if trial.state.is_finished():
                 known = self._outcome(trial)
@@ -345,7 +330,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
 
     # The models -----------------------------------------------------------------------------------------------------
 
-    def _breaks_promises(self, learnt: _Learnt[Configuration], n_objectives: int) -> bool:
+    def _breaks_promises(self, learnt: Learnt[Configuration], n_objectives: int) -> bool:
         """Whether the models' last proposals brought much less than was expected of them."""
         if self._reference is None:
             return False
@@ -363,15 +348,23 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         promised, got = (sum(pair[index] for pair in pairs) for index in (0, 1))
         return len(pairs) >= PROMISES and got < KEPT_SHARE * promised
 
-    def _by_model(self, learnt: _Learnt[Configuration], n_objectives: int) -> Proposal[Configuration]:
+    def _by_model(self, learnt: Learnt[Configuration], n_objectives: int) -> Proposal[Configuration]:
         assert self._pool is not None
         assert self._guide is not None
-        measured = [(candidate, outcome) for candidate, outcome in learnt.finished if outcome.failure is None]
         guarding = self._n_modelled % GUARD_EVERY == GUARD_EVERY - 1
-        self._pool.grow(self._parents(measured, n_objectives))
+        self._pool.grow(self._parents(learnt.measured, n_objectives))
         if not self._pool.is_whole:
             self._pool.add(self._guide.suggest(sharp=True) for _ in range(SUGGESTIONS))
-        view = _View(self, learnt, measured, n_objectives, guarding)
+        view = View(
+            self._figures,
+            n_objectives,
+            self._limits,
+            self._reference,
+            learnt,
+            self._foreknowledge,
+            self._strengths,
+            guarding=guarding,
+        )
         candidates = self._pool.without(learnt.seen)
         if not candidates:
             raise ValueError("no candidate is left")
@@ -411,156 +404,3 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
             if not ((values <= point).all(axis=1) & (values < point).any(axis=1)).any()
         ]
         return front + [candidate for candidate, _ in order[:5]]
-
-    def predicted(self, candidate: Candidate[Configuration]) -> Mapping[str, float]:
-        """Figures that the space says beforehand."""
-        if candidate.key not in self._predicted:
-            self._predicted[candidate.key] = self.space.predicted(candidate.configuration)
-        return self._predicted[candidate.key]
-
-    def stages(self, candidate: Candidate[Configuration]) -> Sequence[Stage]:
-        """What a trial of it does."""
-        if candidate.key not in self._stages:
-            self._stages[candidate.key] = self.space.stages(candidate.configuration)
-        return self._stages[candidate.key]
-
-
-class _View(Generic[Configuration]):
-    """What is believed of candidates, by models of all figures that were measured."""
-
-    def __init__(
-        self,
-        sampler: RecipeSampler[Configuration],
-        learnt: _Learnt[Configuration],
-        measured: list[tuple[Candidate[Configuration], TrialOutcome]],
-        n_objectives: int,
-        guarding: bool,
-    ) -> None:
-        self._sampler = sampler
-        self._guarding = guarding
-        self._objectives = sampler._figures[:n_objectives]
-        self._others = [figure for figure in sampler._figures[n_objectives:] if figure.name in sampler._limits]
-        self._models = {
-            figure.name: self._model(figure, measured, learnt.pending) for figure in (*self._objectives, *self._others)
-        }
-        self._failures = Failures([(candidate.choices, outcome.failure) for candidate, outcome in learnt.finished])
-        self._costs = Costs(
-            [outcome.seconds for _, outcome in learnt.finished],
-            [
-                stage.content
-                for candidate, _ in learnt.finished
-                for stage in sampler.stages(candidate)
-                if stage.content is not None
-            ],
-        )
-        self._limits = [sampler._limits.get(figure.name, math.inf) for figure in self._objectives]
-        points = self._believed_points(len(measured) + len(learnt.pending))
-        self._reference = sampler._reference or self._worst(points)
-        inside = np.asarray((points <= np.array(self._limits)).all(axis=1))
-        for index, (_, outcome) in enumerate(measured):
-            inside[index] &= self._keeps_other_limits(outcome)
-        self.is_inside = bool(inside.any())
-        """Whether anything inside the limits was found."""
-        front = points[inside]
-        self.volume = hypervolume(front, self._reference)
-        if len(front) > LARGEST_FRONT:
-            front = _spread_out(front, LARGEST_FRONT, self._reference)
-        self._boxes = undominated(front, self._reference)
-
-    def judge(self, candidates: list[Candidate[Configuration]]) -> tuple[Array, Array]:
-        """Expected gain for the cost, and expected gain alone; shape (n_candidates,) each.
-
-        As long as nothing inside the limits was found, the gain is the probability of being there.
-        """
-        beliefs = [self._belief(figure, candidates) for figure in self._objectives]
-        if self.is_inside:
-            gain = expected_improvement(self._boxes, beliefs, self._limits)
-        else:
-            limits = [np.array([limit]) for limit in self._limits]
-            gain = np.prod([one.below(limit)[:, 0] for one, limit in zip(beliefs, limits, strict=True)], axis=0)
-        for figure in self._others:
-            limit = np.array([self._sampler._limits[figure.name]])
-            gain = gain * self._belief(figure, candidates).below(limit)[:, 0]
-        gain = gain * self._failures.success([candidate.choices for candidate in candidates])
-        seconds = np.array([self._costs.seconds(self._sampler.stages(candidate)) for candidate in candidates])
-        return gain / np.sqrt(np.maximum(seconds, 1e-3)) if seconds.any() else gain, gain
-
-    def _belief(self, figure: Figure, candidates: list[Candidate[Configuration]]) -> Belief:
-        rows = self._sampler._features.rows(candidates)
-        model = self._models[figure.name]
-        mean, deviation = model.predict(rows, self._prior(figure, candidates))
-        return Belief(mean, deviation, figure.shift)
-
-    def _prior(self, figure: Figure, candidates: Sequence[Candidate[Configuration]]) -> Array | None:
-        values = [self._sampler.predicted(candidate).get(figure.name) for candidate in candidates]
-        if any(value is None for value in values):
-            return None
-        return figure.scaled(np.array(values, dtype=float), np.zeros(len(values)))[0]
-
-    def _model(
-        self,
-        figure: Figure,
-        measured: list[tuple[Candidate[Configuration], TrialOutcome]],
-        pending: list[Candidate[Configuration]],
-    ) -> AdditiveModel:
-        known = [(c, outcome.readings[figure.name]) for c, outcome in measured if figure.name in outcome.readings]
-        if len(known) < FEWEST_TO_MODEL:
-            raise ValueError(f"{figure.name} was measured in {len(known)} trials: too few")
-        candidates = [candidate for candidate, _ in known]
-        values = np.array([reading.value for _, reading in known])
-        deviations = np.array([figure.deviation if r.deviation is None else r.deviation for _, r in known])
-        values, deviations = figure.scaled(values, deviations)
-        deviations = np.maximum(deviations, SMALLEST_DEVIATION)
-        rows = self._sampler._features.rows(candidates)
-        start = self._sampler._strengths.get((figure.name, self._guarding))
-        seen = Observations(rows, values, deviations, self._prior(figure, candidates))
-        model = AdditiveModel(seen, start, use_predicted=not self._guarding)
-        self._sampler._strengths[figure.name, self._guarding] = model.strengths
-        if pending:
-            waiting = self._sampler._features.rows(pending)
-            prior = self._prior(figure, pending)
-            mean, _ = model.predict(waiting, prior)
-            both = self._sampler._features.rows([*candidates, *pending])
-            together = None
-            if seen.predicted is not None and prior is not None:
-                together = np.concatenate([seen.predicted, prior])
-            extended = Observations(
-                both,
-                np.concatenate([values, mean]),
-                np.concatenate([deviations, np.full(len(pending), SMALLEST_DEVIATION)]),
-                together,
-            )
-            model = AdditiveModel(extended, strengths=model.strengths)
-        return model
-
-    def _believed_points(self, count: int) -> Array:
-        """The objectives of all that was measured, without the noise, shape (n, n_objectives)."""
-        columns = []
-        for figure in self._objectives:
-            believed = self._models[figure.name].believed()
-            if len(believed) != count:
-                raise ValueError(f"{figure.name} was not measured in every trial")
-            columns.append(figure.unscaled(believed))
-        return np.stack(columns, axis=1)
-
-    def _keeps_other_limits(self, outcome: TrialOutcome) -> bool:
-        readings = [(outcome.readings[f.name], f.name) for f in self._others if f.name in outcome.readings]
-        return all(reading.value <= self._sampler._limits[name] for reading, name in readings)
-
-    def _worst(self, points: Array) -> tuple[float, ...]:
-        limits = np.array(self._limits)
-        worst = points.max(axis=0) + 0.1 * np.ptp(points, axis=0) + 1e-9
-        return tuple(np.where(np.isfinite(limits), limits, worst).tolist())
-
-
-def _spread_out(points: Array, count: int, reference: Sequence[float]) -> Array:
-    """So many of the points that they dominate most of what all dominate: one after another, what adds most."""
-    corner = np.asarray(reference)
-    alone = np.prod(np.maximum(corner - points, 0.0), axis=1)
-    kept = [int(np.argmax(alone))]
-    while len(kept) < count:
-        overlaps = np.max(
-            [np.prod(np.maximum(corner - np.maximum(points, points[other]), 0.0), axis=1) for other in kept], axis=0
-        )
-        kept.append(int(np.argmax(alone - overlaps)))
-    return points[kept]
