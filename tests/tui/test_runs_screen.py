@@ -251,6 +251,7 @@ def test_a_storage_that_cannot_be_read_or_holds_nothing_says_so(
 def test_a_search_in_a_shared_storage_is_chosen_and_watched(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # the storage is made where it is named
     (tmp_path / "stored.py").write_text(STORED, encoding="utf-8")
     monkeypatch.setattr(stored, "FOLLOW", (sys.executable, str(tmp_path / "stored.py")))
 
