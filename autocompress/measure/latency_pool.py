@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,6 +10,17 @@ from autocompress.records import STORED_READINGS, Estimate, Latency, Samples
 
 FRESH_PROCESSES = 5
 """In which a search's best finalist is timed, and what ``verify`` is given."""
+
+
+def in_fresh_processes(time: Callable[[], Latency | None]) -> Latency | None:
+    """What ``time`` finds, pooled over as many calls, each of which starts a process of its own; None if one fails."""
+    timings: list[Latency] = []
+    for _ in range(FRESH_PROCESSES):
+        timing = time()
+        if timing is None:
+            return None
+        timings.append(timing)
+    return pooled(timings)
 
 
 def pooled(timings: Sequence[Latency]) -> Latency:

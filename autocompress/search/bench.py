@@ -26,7 +26,7 @@ from autocompress.jobs import (
     Progress,
     Workspace,
 )
-from autocompress.measure.latency_pool import FRESH_PROCESSES, pooled
+from autocompress.measure.latency_pool import in_fresh_processes
 from autocompress.recipe import Recipe
 from autocompress.records import Measurement
 from autocompress.search.launcher import Launcher
@@ -105,15 +105,14 @@ class Bench:
         Where that is to be ``precise``, it is timed by the closer look in several fresh processes, else by a short one.
         """
         original, _ = self.original
-        measured = self._measure(format_name, artifact, original, files, figures, precise=precise)
-        if not precise or measured.latency is None:
-            return measured
-        again = [
-            self._measure(format_name, artifact, original, files, frozenset({"latency"}), precise=True).latency
-            for _ in range(FRESH_PROCESSES - 1)
-        ]
-        timings = [measured.latency, *(latency for latency in again if latency is not None)]
-        return measured.model_copy(update={"latency": pooled(timings)})
+        if not precise or "latency" not in figures:
+            return self._measure(format_name, artifact, original, files, figures, precise=False)
+        alone: frozenset[Figure] = frozenset({"latency"})
+        measured = self._measure(format_name, artifact, original, files, figures - alone, precise=False)
+        latency = in_fresh_processes(
+            lambda: self._measure(format_name, artifact, original, files, alone, precise=True).latency
+        )
+        return measured.model_copy(update={"latency": latency})
 
     @cached_property
     def original(self) -> tuple[Path, Measurement]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from autocompress.jobs import Answer, Failed, Figure, Measured, MeasureJob, Prepared, Workspace
 from autocompress.measure.certify import certify
-from autocompress.measure.latency_pool import FRESH_PROCESSES, pooled
+from autocompress.measure.latency_pool import in_fresh_processes
 from autocompress.measure.outcomes import Outcomes
 from autocompress.outcome import Finalist
-from autocompress.records import Certificate, TrialRecord
+from autocompress.records import Certificate, Latency, TrialRecord
 from autocompress.runs import RunFolder
 from autocompress.spec import QualityLimit
 from autocompress.tasks.base import Metric
@@ -69,14 +69,14 @@ class Finals:
         record = next(record for record in order if record.number == finalist.number)
         if finalist.holdout is None:
             return finalist
-        timings = []
-        for _ in range(FRESH_PROCESSES):
-            answer = self._measure(record, {"latency"})
-            if not isinstance(answer, Measured) or answer.measurement.latency is None:
-                return finalist
-            timings.append(answer.measurement.latency)
-        holdout = finalist.holdout.model_copy(update={"latency": pooled(timings)})
-        return finalist.model_copy(update={"holdout": holdout})
+        latency = in_fresh_processes(lambda: self._latency(record))
+        if latency is None:
+            return finalist
+        return finalist.model_copy(update={"holdout": finalist.holdout.model_copy(update={"latency": latency})})
+
+    def _latency(self, record: TrialRecord) -> Latency | None:
+        answer = self._measure(record, {"latency"})
+        return answer.measurement.latency if isinstance(answer, Measured) else None
 
     def _judge_one(self, record: TrialRecord, n_finalists: int) -> Finalist:
         answer = self._measure(record, {"quality", "energy"})
