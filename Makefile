@@ -7,8 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEELS ?= .whl
 SITE ?= /tmp/autocompress-site
 GPU_PYTHON ?= python3
-# A file's tests stay together: they share what was searched or trained for them.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# A file's tests stay together: they share what was searched or trained for them. A worker that crashed is not replaced:
+# with whole files to hand out, pytest-xdist would wait for its successor for ever.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 .DEFAULT_GOAL := help
 

@@ -334,6 +334,20 @@ def test_running_an_artifact_imports_no_training_library(tmp_path: Path) -> None
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_a_signal_finds_its_stack_after_two_artifacts_were_let_go(tmp_path: Path) -> None:
+    model, _, context = tiny("bert", tmp_path)
+    exported(model, tmp_path / "files", context)
+    script = (
+        "import signal; from pathlib import Path; from autocompress.formats.openvino import OpenVinoFormat;"
+        f"load = lambda: OpenVinoFormat().load(Path({str(tmp_path / 'files')!r}), 'cpu', 1);"
+        "first = load(); second = load(); del first; del second;"
+        "signal.signal(signal.SIGINT, lambda *ignored: print('handled'));"
+        "signal.raise_signal(signal.SIGINT)"
+    )
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert told == "handled\n"
+
+
 def test_a_folder_of_it_is_loaded_by_its_files(tmp_path: Path) -> None:
     model, inputs, context = tiny("bert", tmp_path)
     apply(model, context, {"kmeans": {"n_centroids": 32}})

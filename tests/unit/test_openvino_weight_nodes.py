@@ -18,6 +18,7 @@ ov = pytest.importorskip("openvino")
 
 from openvino import opset15 as ops  # noqa: E402
 
+from autocompress.formats.openvino.core import core  # noqa: E402
 from autocompress.formats.openvino.half_precision import store_half  # noqa: E402
 from autocompress.formats.openvino.stored_weight import (  # noqa: E402
     PACKED_FILE,
@@ -61,7 +62,7 @@ def executed(node: Any) -> np.ndarray:
     """What OpenVINO computes for a node without inputs."""
     shape = node.get_output_shape(0)
     zeros = ops.parameter(shape, np.float32)
-    compiled = ov.Core().compile_model(ov.Model([ops.add(zeros, node)], [zeros]), "CPU", EXACT)
+    compiled = core().compile_model(ov.Model([ops.add(zeros, node)], [zeros]), "CPU", EXACT)
     result: np.ndarray = compiled([np.zeros(shape, np.float32)])[0]
     return result
 
@@ -70,7 +71,7 @@ def multiplying_layer(node: Any) -> tuple[str, str]:
     """Type and precision of the weight's constant in what OpenVINO makes of a linear layer, and of the layer itself."""
     inputs = ops.parameter([-1, node.get_output_shape(0)[1]], np.float32)
     model = ov.Model([ops.matmul(inputs, node, transpose_a=False, transpose_b=True)], [inputs])
-    compiled = ov.Core().compile_model(model, "CPU", EXACT)
+    compiled = core().compile_model(model, "CPU", EXACT)
     layers = [
         (str(layer.get_rt_info()["layerType"].value), str(layer.get_rt_info()["runtimePrecision"].value))
         for layer in compiled.get_runtime_model().get_ordered_ops()
@@ -177,7 +178,7 @@ def test_long_constants_are_stored_in_half_precision_and_rounded_as_torch_does(k
     store_half(model, getattr(ov.Type, kind))
     kinds = {node.get_element_type() for node in model.get_ops() if node.get_type_name() == "Constant"}
     assert kinds == {getattr(ov.Type, kind), ov.Type.f32}
-    given = ov.Core().compile_model(model, "CPU", EXACT)([np.zeros((8, 16), np.float32)])[0]
+    given = core().compile_model(model, "CPU", EXACT)([np.zeros((8, 16), np.float32)])[0]
     dtype = {"f16": torch.float16, "bf16": torch.bfloat16}[kind]
     np.testing.assert_array_equal(given, torch.from_numpy(values).to(dtype).float().numpy())
 

@@ -107,7 +107,7 @@ def _words(model: CompressibleModel, precision: Precision, coded: Collection[str
         return ("int8 (static, NNCF)", *([f"layers in float: {n_float}"] if n_float else []))
     if coded:
         return tuple(coded)
-    if precision == "float32" or can_compute_in(ov.Core(), HINT[precision]):
+    if precision == "float32" or can_compute_in(HINT[precision]):
         return (precision,)
     return (f"{precision} widened to float32 at load",)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import openvino as ov
 from onnx import helper
 from openvino import opset15 as ops
 from openvino._offline_transformations import apply_moc_transformations
 
+from autocompress.formats.openvino.core import core
 from autocompress.formats.openvino.weight_nodes import PACKED_PREFIX, replace_parameter
 
 
@@ -29,7 +29,7 @@ class OpenGraph:
                 value = helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
                 proto.graph.input.append(value)
                 proto.graph.initializer.remove(tensor)
-        self.model = ov.Core().read_model(proto.SerializeToString())
+        self.model = core().read_model(proto.SerializeToString())
         apply_moc_transformations(self.model, cf=True, smart_reshape=False)
         self._open = {
             parameter.get_friendly_name(): parameter

@@ -14,6 +14,7 @@ import openvino as ov
 from autocompress.errors import ModelError
 from autocompress.formats.base import Runner
 from autocompress.formats.onnx.graph_runner import GraphRunner, Seq2SeqGraphRunner
+from autocompress.formats.openvino.core import core
 from autocompress.formats.openvino.precision import can_compute_in
 from autocompress.formats.openvino.serialization import option
 from autocompress.formats.openvino.stored_weight import StoredWeight, read_packed
@@ -50,10 +51,9 @@ class CompiledGraph:
     """One graph compiled for the CPU: a `Session`, see `autocompress.formats.onnx.graph_runner`."""
 
     def __init__(self, path: Path, packed: Mapping[str, StoredWeight], threads: int) -> None:
-        core = ov.Core()
-        model = core.read_model(path)
+        model = core().read_model(path)
         _put_in(packed, model)
-        compiled = core.compile_model(model, "CPU", _properties(core, model, threads))
+        compiled = core().compile_model(model, "CPU", _properties(model, threads))
         self._inputs = [_described(port) for port in compiled.inputs]
         self._outputs = [_described(port) for port in compiled.outputs]
         self._ports = {port.get_any_name(): port for port in compiled.outputs}
@@ -75,7 +75,7 @@ class CompiledGraph:
         return [np.array(self._request.get_tensor(self._ports[name]).data) for name in output_names]
 
 
-def _properties(core: Any, model: Any, threads: int) -> dict[str, Any]:
+def _properties(model: Any, threads: int) -> dict[str, Any]:
     """One stream with a fixed number of threads, and only the precision that the recipe asked for."""
     wanted = option(model, "INFERENCE_PRECISION_HINT")
     return {
@@ -84,7 +84,7 @@ def _properties(core: Any, model: Any, threads: int) -> dict[str, Any]:
         "INFERENCE_NUM_THREADS": threads,
         # Pinned threads of two artifacts that are timed side by side would sit on the same core.
         "ENABLE_CPU_PINNING": False,
-        "INFERENCE_PRECISION_HINT": wanted if can_compute_in(core, wanted) else "f32",
+        "INFERENCE_PRECISION_HINT": wanted if can_compute_in(wanted) else "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": int(option(model, "DYNAMIC_QUANTIZATION_GROUP_SIZE")),
     }
 
