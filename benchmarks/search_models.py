@@ -27,7 +27,9 @@ from autocompress.event_log import read_events
 from autocompress.events import RunFinished, RunStarted
 from autocompress.objectives import size_ratio, speedup
 from autocompress.report.markdown import run_report
+from autocompress.report.numbers import ratio
 from autocompress.report.results import Results
+from autocompress.report.words import method_in_words, quality_change
 from autocompress.runs import RunFolder, fresh_name
 from autocompress.search.session import RunView, view_run
 
@@ -40,8 +42,8 @@ with the specifications in `recipes/`; a latency with `~` was timed while others
 told in [measuring.md](measuring.md). Size and speed are against the original in PyTorch; speed is that of the runtime
 *and* of the compression, and the row *export only* tells the two apart.
 
-| model | trials | took | best recipe | size | speed | timed again | drop | certified | date |
-|---|---:|---:|---|---:|---:|---:|---:|---|---|
+| model | trials | took | best recipe | size | speed | timed again | quality | certified | date |
+|---|---:|---:|---|---:|---:|---:|---|---|---|
 """
 
 
@@ -79,14 +81,13 @@ class FinishedSearch:
         best, original = self.results.best_record, self.view.original
         told = ["nothing feasible", "–", "–", "–", "–", "–"]
         if best is not None and best.measurement is not None and best.measurement.quality is not None:
-            quality = best.measurement.quality
             certificate = self.results.certificate
             told = [
-                f"{best.recipe}",
-                f"{size_ratio(best, original) or float('nan'):.3f}×",
-                f"{speedup(best) or float('nan'):.2f}×",
+                f"{method_in_words(best, self.results)}, as {best.recipe.format}",
+                ratio(size_ratio(best, original)),
+                ratio(speedup(best)),
                 self._timed_again(best.number),
-                f"{quality.drop.value:+.4f} {quality.metric}",
+                quality_change(best.measurement.quality, self.results),
                 "yes" if certificate and certificate.certified else "observed only",
             ]
         anchor = self.model.lower()
@@ -100,7 +101,8 @@ class FinishedSearch:
         if holdout is None or holdout.latency is None:
             return "–"
         faster = holdout.latency.speedup
-        return f"{faster.value:.2f}× [{faster.low:.2f}, {faster.high:.2f}]{'~' if holdout.latency.contended else ''}"
+        value, low, high = (ratio(getattr(faster, name)) for name in ("value", "low", "high"))
+        return f"{value} [{low}, {high}]{'~' if holdout.latency.contended else ''}"
 
     def section(self) -> str:
         """The run's own report, one level down."""
