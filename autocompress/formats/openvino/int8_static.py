@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,6 @@ def quantize_static(
     Raises:
         Unsupported: NNCF cannot do this graph, or there is no calibration data.
     """
-    os.environ.setdefault("NNCF_CI", "1")  # else importing it sends usage figures to its makers
     import nncf
 
     nncf.set_log_level(logging.ERROR)
