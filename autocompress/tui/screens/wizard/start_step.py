@@ -33,6 +33,7 @@ class StartStep(Step):
     next_label = "Start"
     DEFAULT_CSS = """
     StartStep > #expected { height: 1fr; margin-top: 1; }
+    .-tall StartStep > #summary { margin-top: 1; }
     """
 
     def __init__(self) -> None:
@@ -115,10 +116,12 @@ class StartStep(Step):
     def _tell(self) -> None:
         draft, glyphs = self.draft, self.glyphs
         root = self.wizard.owner.root
+        kept_in, here = root / draft.name, Path.cwd()
+        kept_in = kept_in.relative_to(here) if kept_in.is_relative_to(here) else kept_in
         self.query_one("#trials", Field).tell("recipes tried, the original included", draft.trials_problem(), glyphs)
         meaning = "then the search ends by itself" if draft.timeout.strip() else "no limit"
         self.query_one("#timeout", Field).tell(meaning, draft.timeout_problem(), glyphs)
-        self.query_one("#name", Field).tell(f"kept in {root / draft.name}", draft.name_problem(root), glyphs)
+        self.query_one("#name", Field).tell(f"kept in {kept_in}", draft.name_problem(root), glyphs)
         self.query_one("#estimate", Static).update(glyphs.plain(self._estimate()))
         self.query_one("#summary", Static).update(self._summary())
 
@@ -155,17 +158,16 @@ class StartStep(Step):
             if (text := draft.limits.get(name, "")).strip() and not draft.limit_problem(name, probe)
         ]
         n_methods, formats = len(draft.chosen(probe.methods, draft.methods)), draft.chosen(probe.formats, draft.formats)
+        device = "CPU" if draft.device == "cpu" else "CUDA"
         rows = [
             ("Model", draft.model.strip()),
             ("Data", draft.data.strip() or ", ".join(draft.data_parts.values()) or "its own"),
-            ("Runs on", f"{'CPU' if draft.device == 'cpu' else 'CUDA'}, threads: {draft.threads.strip() or 1}"),
             *(("Limits" if not number else "", text) for number, text in enumerate(limits or ["none"])),
-            ("Best by", draft.prefer),
+            ("Best by", f"{draft.prefer}; on {device}, threads: {draft.threads.strip() or 1}"),
             ("Made of", f"{n_methods} methods, {', '.join(sorted(formats))}" if formats else "all that can be used"),
         ]
         plain = self.glyphs.plain
-        pieces = [piece for name, text in rows for piece in ((f"\n{name:<14}", "$quiet"), plain(text))]
-        return Content.assemble(*pieces)
+        return Content("\n").join([Content.assemble((f"{name:<14}", "$quiet"), plain(text)) for name, text in rows])
 
     def may_go_on(self) -> bool:
         """Only with a budget and a name."""

@@ -50,6 +50,7 @@ class WizardScreen(Screen[None]):
         Binding("ctrl+n", "next", "Next", show=False),
         Binding("ctrl+y", "yaml", "YAML"),
     ]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     SCOPED_CSS = False  # the class -ascii is the app's
     CSS = """
     .-ascii WizardScreen Select .arrow { display: none; }
