@@ -175,8 +175,10 @@ def _model_of(
             where=str(path),
             remedy=f"Add --task-file {own.task_file}.",
         )
+    # Where the Python file was the model, too, it may lie elsewhere now.
+    recorded = str(task_file) if task_file and own.path == own.task_file else own.path
     return ModelSpec(
-        path=model or (str(task_file) if task_file else own.path),
+        path=model or recorded,
         revision=None if model else own.revision,
         task=own.task,
         task_file=str(task_file) if task_file else None,

@@ -104,6 +104,18 @@ def test_a_recipe_for_another_architecture_is_refused(finished: CommandLine, tmp
     assert not (tmp_path / "x").exists()
 
 
+def test_the_model_of_a_python_file_is_read_from_where_the_recipe_says(finished: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "trained").mkdir()
+    task_file = tmp_path / "reads_a_folder.py"
+    checked = "def load_model(path):\n    assert Path(path).is_dir(), path"
+    task_file.write_text(TASK_FILE.read_text().replace("def load_model(path):", checked))
+    plain = yaml.safe_load((finished.runs / "done" / "recipe.yaml").read_text())
+    plain["model"]["path"] = str(tmp_path / "trained")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(plain))
+    finished("apply", recipe, "-o", tmp_path / "small", "--task-file", task_file)
+
+
 def test_a_recipe_of_another_task_is_refused(finished: CommandLine, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     text = (finished.runs / "done" / "recipe.yaml").read_text()
