@@ -52,4 +52,5 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # Ctrl-C in a terminal reaches this process too, but it is the search that answers it.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked while Python started
 preload()

@@ -13,7 +13,8 @@ from autocompress.jobs import Answer, Job, Progress
 from autocompress.search.launcher import SECONDS_BETWEEN_HEARTBEATS, SECONDS_BETWEEN_LOOKS, Launcher
 
 SECONDS_TO_BEGIN = 1.0
-"""Within which a thread that was started runs, on a busy machine, too."""
+"""A child that has not begun by then still waits for the imports of the process that it is forked from; it ends by
+itself, once this process is gone."""
 SECONDS_TO_END = 30.0
 
 
@@ -28,7 +29,7 @@ class Told:
 @dataclass
 class _Member:
     thread: threading.Thread
-    runs: threading.Event = field(default_factory=threading.Event)
+    has_begun: threading.Event = field(default_factory=threading.Event)
     why_cancelled: str | None = None
     ram_bytes: int | None = None
 
@@ -98,19 +99,18 @@ class Crew:
         """End every job and forget it; what they still tell is not heard."""
         for member in self._members.values():
             member.why_cancelled = "the search ends"
-        deadline = time.monotonic() + SECONDS_TO_END
+        until_begun, deadline = time.monotonic() + SECONDS_TO_BEGIN, time.monotonic() + SECONDS_TO_END
         for member in self._members.values():
-            # An interrupt may have come before the thread began, and such a thread cannot be joined.
-            if member.runs.wait(SECONDS_TO_BEGIN):
+            if member.has_begun.wait(max(0.0, until_begun - time.monotonic())):
                 member.thread.join(max(0.0, deadline - time.monotonic()))
         self._members.clear()
 
     def _follow(self, number: int, job: Job, log: Path) -> None:
         """The thread of one job."""
         member = self._members[number]
-        member.runs.set()
 
         def on_heartbeat(ram_bytes: int | None) -> None:
+            member.has_begun.set()  # the first one comes as soon as there is a child
             member.ram_bytes = ram_bytes
 
         try:

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -64,8 +64,13 @@ class Launcher:
         self.quiet = Quiet()
 
     def warm(self) -> None:
-        """Begin the imports in the background."""
-        forkserver.ensure_running()
+        """Begin the imports in the background. Ctrl-C does not reach them, not even while Python starts."""
+        resource_tracker.ensure_running()  # the forkserver starts it, too, and then lets signals through
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def run(
         self,
@@ -86,6 +91,7 @@ class Launcher:
         Raises:
             KeyboardInterrupt: passed on, once the child and its children are gone.
         """
+        self.warm()
         ours, theirs = self._context.Pipe()
         arguments = (theirs, job.model_dump_json().encode(), str(log), memory_bytes)
         child = self._context.Process(target=work, args=arguments, daemon=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -29,3 +29,30 @@ def test_an_interrupt_before_a_job_has_begun_leaves_nothing_to_wait_for(
         crew.begin(1, cast(Job, None), tmp_path / "log.txt")
     crew.end_all()
     assert len(crew) == 0
+
+
+class WaitsForImports:
+    """A launcher none of whose children has begun yet."""
+
+    def __init__(self) -> None:
+        self.imported = threading.Event()
+
+    def run(self, *ignored: Any, **also_ignored: Any) -> None:
+        self.imported.wait()
+
+
+def test_a_job_that_still_waits_for_imports_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(crew_module, "SECONDS_TO_BEGIN", 0.01)
+    launcher = WaitsForImports()
+    crew = Crew(
+        cast(Launcher, launcher),
+        timeout_seconds=1,
+        memory_bytes=None,
+        on_heartbeat=lambda _: None,
+        on_look=lambda: None,
+    )
+    crew.begin(1, cast(Job, None), tmp_path / "log.txt")
+    crew.end_all()
+    assert not launcher.imported.is_set()
+    assert len(crew) == 0
+    launcher.imported.set()
