@@ -119,7 +119,7 @@ class Outline:
         half_part: the part that computes in half precision.
         activation_step: the step whose int8 kernels the format uses.
         in_manifest: how many modules' sizes no configuration says.
-        error: by how much a size may be off, as a share of it.
+        error: by how much a size may be off, as a share of it; after `channels`, by how much it may be smaller.
     """
 
     facts: ModelFacts

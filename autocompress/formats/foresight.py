@@ -20,7 +20,8 @@ class FileSize:
 
     Attributes:
         n_bytes: of all files.
-        error: by how much they may be off, as a share of them; infinite where nothing is known.
+        error: by how much they may be off, as a share of them; infinite where nothing is known. Where not even that is
+            sure, by how much they may be smaller: what is refused as too large is so.
     """
 
     n_bytes: float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -92,8 +91,9 @@ class Channels(Step, tag="channels"):
         )
         n_kernels = sum(group.count for group in outline.weights if group.fact.kind == "convolution")
         narrower = replace(outline.changed(narrowed), tensors=tuple(tensors))
-        # Which groups of channels stay whole, only a call of the model tells.
-        return replace(narrower, in_manifest=outline.in_manifest + 2 * n_kernels).expected(math.inf)
+        # Which groups of channels stay whole, only a call of the model tells: then files are larger than this, by how
+        # much nobody knows, but not smaller.
+        return replace(narrower, in_manifest=outline.in_manifest + 2 * n_kernels).expected()
 
     def apply(self, model: CompressibleModel, context: StepContext) -> None:
         """Narrow convolutions and whatever depends on their channels.

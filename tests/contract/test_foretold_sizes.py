@@ -108,6 +108,23 @@ def test_known_good_recipes_take_what_was_foretold(tmp_path: Path, name: str) ->
     assert {recipe: error for recipe, error in off.items() if abs(error) > LARGEST_ERROR} == {}
 
 
+@pytest.mark.parametrize("format_name", ["pytorch", "onnx"])
+@pytest.mark.parametrize("keep", [0.3, 0.6])
+def test_with_fewer_channels_files_are_not_smaller_than_was_foretold(
+    tmp_path: Path, keep: float, format_name: str
+) -> None:
+    build, task, inputs = MODELS["resnet"]
+    torch.manual_seed(0)
+    module = as_trained(build())
+    context = context_for(task, inputs, StageCache(tmp_path / "cache", 10**9))
+    foretold = SizeForecast(facts_of(module, task))
+    for number, steps in enumerate(([], ["fp16"], [{"kmeans": {"n_centroids": 16}}])):
+        recipe = Recipe(steps=steps_from_plain([{"channels": {"keep": keep}}, *steps]), format=format_name)
+        size = foretold.of(recipe)
+        assert size.error < 1
+        assert written(recipe, module, context, tmp_path / str(number)) * (1 + size.error) >= size.n_bytes
+
+
 REAL: tuple[tuple[Any, ...], ...] = (
     (),
     ({"rtn": {"bits": 4, "group_size": 64}},),
