@@ -118,6 +118,8 @@ def doctor(json: opt.JsonOption = False) -> None:
 
       autocompress doctor
     """
+    from rich.markup import escape
+
     from autocompress.cli.checkup import check_machine
 
     findings = check_machine()
@@ -126,7 +128,7 @@ def doctor(json: opt.JsonOption = False) -> None:
     else:
         marks = {"ok": "[green]✓[/]", "note": "[yellow]·[/]", "problem": "[red]✗[/]"}
         for finding in findings:
-            console.out.print(f"{marks[finding.state]} [bold]{finding.subject}[/]: {finding.message}")
+            console.out.print(f"{marks[finding.state]} [bold]{finding.subject}[/]: {escape(finding.message)}")
             if finding.remedy:
                 console.out.print(f"    → {finding.remedy}", markup=False)
     raise typer.Exit(3 if any(finding.state == "problem" for finding in findings) else 0)

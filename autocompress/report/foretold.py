@@ -25,7 +25,8 @@ def foretold_in_words(records: Iterable[TrialRecord], facts: ModelFacts, device:
     forecast = SizeForecast(facts)
     sizes = {record.number: forecast.of(record.recipe).n_bytes for record, _ in measured}
     by_size = [abs(sizes[record.number] / (found.size_bytes or 1) - 1) for record, found in measured]
-    told = f"Foretold before anything ran, over {len(measured)} trials: size off by {_errors(by_size)}"
+    over = "1 trial" if len(measured) == 1 else f"{len(measured)} trials"
+    told = f"Foretold before anything ran, over {over}: size off by {_errors(by_size)}"
     by_ram = [
         abs(rough_ram_bytes(record.recipe, facts, sizes[record.number], device).middle / ram - 1)
         for record, found in measured

@@ -33,7 +33,8 @@ def method_in_words(record: TrialRecord, results: Results) -> str:
     """The steps in order; the original and its uncompressed exports are called what they are."""
     if record.recipe.steps:
         return recipe_in_words(record.recipe)
-    return "original" if record.number == results.baseline.number else "export only"
+    # By what it is, not by its number: one that was interrupted is tried again under another number.
+    return "original" if record.recipe == results.baseline.recipe else "export only"
 
 
 def trial_in_words(record: TrialRecord, results: Results) -> str:
@@ -147,7 +148,7 @@ def infeasible_in_words(results: Results, n_misses: int = 3) -> tuple[str, ...]:
         tried = any(record.number != results.baseline.number for record in results.records)
         reason = "none could be measured" if tried else "only the original was tried"
         if not tried and results.constraints.size is not None:
-            reason += ": all others are foretold to be larger than the limit on the size"
+            reason += ": what is foretold to be larger than the limit on the size is not built"
         return (f"No trial kept every limit, because {reason}.",)
     binding = objectives.binding_constraint(misses)
     told = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -132,7 +133,9 @@ def test_methods_and_formats_tell_what_there_is(finished: CommandLine) -> None:
 def test_doctor_finds_nothing_wrong_with_this_environment(finished: CommandLine) -> None:
     findings = finished("doctor", "--json").json
     assert {"machine", "GPU", "packages", "runs", "cache"} <= {finding["subject"] for finding in findings}
-    assert "machine" in finished("doctor").out
+    told = finished("doctor").out
+    assert "machine" in told
+    assert all(extra in told for finding in findings for extra in re.findall(r"\[\w+\]", finding["message"]))
 
 
 def test_the_schemas_accept_what_a_search_wrote(finished: CommandLine) -> None:

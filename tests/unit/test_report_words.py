@@ -62,6 +62,11 @@ def test_a_broken_limit_is_told_in_the_terms_it_was_written_in(
     assert violations_in_words(record, results) == (words,)
 
 
+def test_an_original_that_was_interrupted_and_tried_again_is_called_so_both_times() -> None:
+    interrupted = RESULTS.baseline.model_copy(update={"number": 40, "status": "cancelled", "measurement": None})
+    assert trial_in_words(interrupted, RESULTS).startswith("trial 40: original, as pytorch")
+
+
 def test_limits_that_are_kept_are_not_told() -> None:
     assert violations_in_words(RESULTS.records[2], RESULTS) == ()
     assert limits_in_words(RESULTS) == ("quality drop ≤ 1 pp", "size ≤ 0.5×")
