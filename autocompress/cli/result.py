@@ -89,12 +89,17 @@ def _passed_over(view: RunView) -> list[str]:
     outcome = view.outcome
     if outcome is None or outcome.certificate is None or not outcome.certificate.certified:
         return []
-    return [
-        f"Trial {finalist.number} comes first by the preference, but is not certified: "
+    others = [finalist for finalist in outcome.finalists if finalist.number != outcome.best]
+    told = [
+        f"By the preference trial {finalist.number} comes before it, but is not certified: "
         f"{finalist.certificate.sentence if finalist.certificate else finalist.problem}"
-        for finalist in outcome.finalists
-        if finalist.number != outcome.best
+        for finalist in others
     ]
+    if others:
+        told.append(
+            f"The first of them all the same: `autocompress export {view.folder.name} --trial {others[0].number}`."
+        )
+    return told
 
 
 def _precise_latency(view: RunView, number: int) -> Latency | None:
