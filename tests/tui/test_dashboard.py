@@ -496,3 +496,12 @@ def test_an_answer_goes_after_some_seconds(run: Path, search: StandIn, monkeypat
         await until(pilot, lambda: "pauses when trial 59" not in text_of(pilot))
 
     played(run, script)
+
+
+def test_what_was_said_is_read_to_its_end_where_the_pane_has_room(run: Path, search: StandIn) -> None:
+    async def script(pilot: Pilot[None]) -> None:
+        await pilot.press("4")
+        search.tell("note", text=f"{'a long story ' * 12}with a moral")
+        await until_shown(pilot, "with a moral")
+
+    played(run, script, (80, 24))

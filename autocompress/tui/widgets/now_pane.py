@@ -14,6 +14,8 @@ from autocompress.tui.widgets.trial_text import ORIGIN_WORDS, seconds_text, verd
 
 BAR_WIDTH = 10
 N_SAID = 12
+ROOMY = 6
+"""Rows from which on there is more than the title and one line."""
 
 
 class NowPane(Static, can_focus=True):
@@ -22,6 +24,7 @@ class NowPane(Static, can_focus=True):
     BORDER_TITLE = "4 Now"
     DEFAULT_CSS = """
     NowPane { background: $background; text-wrap: nowrap; text-overflow: ellipsis; }
+    NowPane.-roomy { text-wrap: wrap; }
     """
 
     def show(self, state: RunState, glyphs: Glyphs, pulse: Pulse) -> None:
@@ -29,19 +32,19 @@ class NowPane(Static, can_focus=True):
         width, height = self.content_size
         if not height:
             return
+        is_roomy = height >= ROOMY
+        self.set_class(is_roomy, "-roomy")
         title = now_title(state, glyphs, pulse)
         running = state.running if pulse.is_alive and state.ending is None else None
         if running is None:
-            lines = (
-                [title, *_said(state, glyphs, 1)] if height < 6 else [title, Content(), *_said(state, glyphs, N_SAID)]
-            )
+            lines = [title, Content(), *_said(state, glyphs, N_SAID)] if is_roomy else [title, *_said(state, glyphs, 1)]
         elif len(state.all_running) > 1:
             both = [
                 (_running_title(one, state, glyphs, pulse.now), stages_line(one.stages, width, glyphs))
                 for one in state.all_running.values()
             ]
             lines = [title for title, _ in both] if height < 2 * len(both) else [line for two in both for line in two]
-        elif height < 6:
+        elif not is_roomy:
             lines = [title, stages_line(running.stages, width, glyphs)]
         else:
             lines = [title, Content(), *(_stage_line(stage, glyphs) for stage in running.stages), Content()]
