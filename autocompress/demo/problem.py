@@ -53,7 +53,7 @@ def _train(folder: Path, progress: Callable[[int, int], None]) -> None:
                 done, _, total = line.strip().partition(" ")
                 if done.isdecimal() and total.isdecimal():
                     progress(int(done), int(total))
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: nobody would use what it goes on to train
             child.kill()
             raise
         if child.wait() != 0:

@@ -25,7 +25,7 @@ def foretold_in_words(records: Iterable[TrialRecord], facts: ModelFacts, device:
     forecast = SizeForecast(facts)
     sizes = {record.number: forecast.of(record.recipe).n_bytes for record, _ in measured}
     by_size = [abs(sizes[record.number] / (found.size_bytes or 1) - 1) for record, found in measured]
-    over = "1 trial" if len(measured) == 1 else f"{len(measured)} trials"
+    over = f"{len(measured)} trial{'' if len(measured) == 1 else 's'}"
     told = f"Foretold before anything ran, over {over}: size off by {_errors(by_size)}"
     by_ram = [
         abs(rough_ram_bytes(record.recipe, facts, sizes[record.number], device).middle / ram - 1)

@@ -116,8 +116,8 @@ class StartStep(Step):
     def _tell(self) -> None:
         draft, glyphs = self.draft, self.glyphs
         root = self.wizard.owner.root
-        kept_in, here = root / draft.name, Path.cwd()
-        kept_in = kept_in.relative_to(here) if kept_in.is_relative_to(here) else kept_in
+        folder, here = root / draft.name, Path.cwd()
+        kept_in = folder.relative_to(here) if folder.is_relative_to(here) else folder
         self.query_one("#trials", Field).tell("recipes tried, the original included", draft.trials_problem(), glyphs)
         meaning = "then the search ends by itself" if draft.timeout.strip() else "no limit"
         self.query_one("#timeout", Field).tell(meaning, draft.timeout_problem(), glyphs)
