@@ -1,7 +1,8 @@
 """What is believed of a recipe's loss before anything is measured, by rule of thumb.
 
-The search drops a belief that what it measures speaks against, so a rough one is better than none. Of its size,
-`size_forecast` knows more.
+The rules are round figures by the trials of `benchmarks/search_real.py` on a convolutional network, a BERT and a vision
+transformer, of which each loses several times as much as another by some of the steps. The search drops a belief that
+what it measures speaks against, so a rough one is better than none. Of its size, `size_forecast` knows more.
 """
 
 from __future__ import annotations
@@ -10,18 +11,33 @@ import math
 
 from autocompress.recipe import Phase, Recipe, Step
 
-LOSS_OF_NARROWING = 1.2
-"""At a third fewer layers, heads, channels or neurons; in hundredths of the metric, as all that follow."""
-LOSS_OF_PRUNING = 0.65
-"""At 60 % zeros."""
-LOSS_OF_FOUR_BITS = 0.4
-LOSS_OF_INTEGER_COMPUTING = 0.4
+LOSS_OF_A_THIRD = {"layers": 6.0, "heads": 2.5, "ffn_width": 5.0, "channels": 10.0, "low_rank": 0.5}
+"""What a structure cut to two thirds loses without training; in hundredths of the metric, as all that follow."""
+LOSS_OF_ANY_THIRD = 5.0
+LOSS_OF_PRUNING = 3.0
+"""At 60 % zeros, without anything that makes up for them."""
+LOSS_OF_FOUR_BITS = 0.25
+LOSS_OF_INTEGER_COMPUTING = 0.25
 SHARE_WITH_CALIBRATION = 0.5
+SHARE_WITH_RECONSTRUCTION = 0.35
+"""Of pruning, where the weights that stay are solved for anew."""
+SHARE_WITH_TRAINING = 0.3
+"""Of structure and pruning, where a later step trains."""
+SHARE_OF_ATTENTION = 0.4
+"""Of a step on attention's weights alone."""
 
 
 def believed_loss(recipe: Recipe) -> float:
     """How much of the metric will be lost, in hundredths of the original's value."""
-    return sum(_loss(step) for step in recipe.steps)
+    steps = recipe.steps
+    trained = [any(later.needs_training for later in steps[index + 1 :]) for index in range(len(steps))]
+    return sum(_loss(step) * _share(step, is_trained) for step, is_trained in zip(steps, trained, strict=True))
+
+
+def _share(step: Step, is_trained: bool) -> float:
+    recovered = is_trained and step.phase in (Phase.STRUCTURE, Phase.PRUNE)
+    attention = getattr(step, "scope", None) == "attention"
+    return (SHARE_WITH_TRAINING if recovered else 1.0) * (SHARE_OF_ATTENTION if attention else 1.0)
 
 
 def _knob(step: Step, name: str) -> float | None:
@@ -40,13 +56,15 @@ def _code_bits(step: Step) -> float | None:
 
 def _loss(step: Step) -> float:
     keep, sparsity, code = _knob(step, "keep"), _knob(step, "sparsity"), _code_bits(step)
+    calibrated = SHARE_WITH_CALIBRATION if step.reads_calibration or step.needs_training else 1.0
     if keep is not None:
-        return LOSS_OF_NARROWING * ((1 - keep) / 0.33) ** 2
+        lost = LOSS_OF_A_THIRD.get(step.tag, LOSS_OF_ANY_THIRD) * math.pow(3 * (1 - keep), 1.5)
+        return lost * (calibrated if step.tag == "low_rank" else 1.0)
     if step.phase is Phase.PRUNE and sparsity is not None:
-        return LOSS_OF_PRUNING * (sparsity / 0.6) ** 3
+        lost = LOSS_OF_PRUNING * math.pow(sparsity / 0.6, 4)
+        return lost * (SHARE_WITH_RECONSTRUCTION if step.tag == "sparsegpt" else 1.0)
     if step.phase is Phase.COMPUTE:
         return LOSS_OF_INTEGER_COMPUTING if code is not None else 0.0
     if code is not None:
-        calibrated = SHARE_WITH_CALIBRATION if step.needs_calibration or step.needs_training else 1.0
         return LOSS_OF_FOUR_BITS * calibrated * math.pow(4.0, 4 - code)
     return 0.0

@@ -23,6 +23,20 @@ def test_harsher_steps_are_believed_to_lose_more() -> None:
     assert believed_loss(recipe({"gptq": {"bits": 4}})) < believed_loss(recipe({"rtn": {"bits": 4}}))
 
 
+def test_factors_of_low_rank_are_believed_to_lose_less_than_parts_taken_out() -> None:
+    narrower = [recipe({part: {"keep": 0.5}}) for part in ("heads", "ffn_width", "layers", "channels")]
+    factors = recipe({"low_rank": {"keep": 0.5, "activation_aware": False}})
+    assert believed_loss(factors) < min(believed_loss(one) for one in narrower)
+    assert believed_loss(recipe({"low_rank": {"keep": 0.5, "activation_aware": True}})) < believed_loss(factors)
+    attention = {"low_rank": {"keep": 0.5, "activation_aware": False, "scope": "attention"}}
+    assert believed_loss(recipe(attention)) < believed_loss(factors)
+
+
+def test_training_is_believed_to_make_up_for_what_was_taken_out() -> None:
+    narrow = {"layers": {"keep": 0.5}}
+    assert believed_loss(recipe(narrow, {"distil": {}})) < believed_loss(recipe(narrow)) / 2
+
+
 @settings(max_examples=100, deadline=None)
 @given(recipes())
 def test_something_finite_is_believed_of_every_recipe(one: Recipe) -> None:

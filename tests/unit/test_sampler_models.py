@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from sampler_spaces import Toy, figures_of, spaces, toy
 
-from autocompress.search.sampler import Space, Stage, in_turn
+from autocompress.search.sampler import Figure, Space, Stage, in_turn
 from autocompress.search.sampler.costs import Costs
 from autocompress.search.sampler.failures import REPEATS, Failures
 from autocompress.search.sampler.features import Features
@@ -54,6 +54,28 @@ def test_noisy_values_weigh_less_than_exact_ones() -> None:
     values = np.array([0.0, 1.0, 5.0, 1.1])
     model = AdditiveModel(Observations(rows, values, np.array([0.01, 0.01, 10.0, 0.01]), None))
     assert abs(model.predict(rows[:1], None)[0][0]) < 0.5
+
+
+def test_a_prediction_is_believed_while_only_mild_configurations_were_seen() -> None:
+    rows, n = np.eye(14), 10
+    guessed = np.linspace(0.0, 2.0, len(rows))
+    mild = np.random.default_rng(0).normal(0.0, 0.1, n)  # of which the prediction knows nothing
+    model = AdditiveModel(Observations(rows[:n], mild, np.full(n, 0.1), 0.1 * guessed[:n]))
+    mean, deviation = model.predict(rows[-1:], np.array([2.0]))
+    assert mean[0] + 2 * deviation[0] > 2.0
+
+
+def test_what_lies_surely_beyond_the_cap_is_known_however_roughly_it_was_measured() -> None:
+    drop = Figure("drop", shift=0.01, cap=0.04)
+    values, deviations = drop.scaled(np.array([0.55, 0.04, 0.01]), np.array([0.08, 0.002, 0.002]))
+    np.testing.assert_allclose(drop.unscaled(values), [0.04, 0.04, 0.01])
+    np.testing.assert_allclose(deviations, [0.0, 0.02, 0.1], rtol=0.05, atol=1e-9)  # at the cap it is half known
+
+
+def test_a_figure_without_a_scale_is_as_it_was_measured() -> None:
+    values, deviations = Figure("size").scaled(np.array([-1.0, 2.0]), np.array([0.1, 0.0]))
+    np.testing.assert_allclose(values, [-1.0, 2.0])
+    np.testing.assert_allclose(deviations, [0.1, 0.0])
 
 
 def test_a_model_of_nothing_or_of_infinities_says_so() -> None:

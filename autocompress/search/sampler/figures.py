@@ -32,12 +32,15 @@ class Figure:
     deviation: float = 0.0
 
     def scaled(self, values: Array, deviations: Array) -> tuple[Array, Array]:
-        """Values and the deviations of their errors on the scale on which effects add up."""
+        """Values and the deviations of their errors on the scale on which effects add up.
+
+        What lies surely beyond the cap is known as well as anything, however roughly it was measured.
+        """
+        return self._scaled(values), (self._scaled(values + deviations) - self._scaled(values - deviations)) / 2
+
+    def _scaled(self, values: Array) -> Array:
         values = values if self.cap is None else np.minimum(values, self.cap)
-        if self.shift is None:
-            return values, deviations
-        above = np.maximum(values + self.shift, self.shift / 4)
-        return np.log(above), deviations / above
+        return values if self.shift is None else np.log(np.maximum(values + self.shift, self.shift / 4))
 
     def unscaled(self, values: Array) -> Array:
         """The inverse."""

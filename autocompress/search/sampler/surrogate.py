@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MAIN = (0.25, 0.5, 1.0, 1.7)
+MAIN = (0.5, 0.75, 1.0, 1.7)
 """Candidate standard deviations of what single choices do, in units of the figure's own spread."""
 PAIRS = (0.0, 0.25, 0.5, 1.0)
 """… of what two choices do together beyond that."""
@@ -24,6 +24,8 @@ SMALLEST_SPREAD = 0.05
 """The figure's spread is taken as at least this share of what it is before anything is predicted."""
 COST_OF_PAIRS = 1.0
 """Units of log evidence that pairs must be worth."""
+COST_OF_DISBELIEF = 3.0
+"""… that doing without the predictions must be: a dozen mild configurations say little of what harsher ones lose."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ class AdditiveModel:
         volume = float(np.log(np.diag(fit.root)).sum()) + len(fit.residuals) * np.log(fit.spread)
         # Little data says little: strengths in the middle are the more plausible ones.
         prior = (strengths.main - 2) ** 2 / 2 + COST_OF_PAIRS * strengths.pairs + (strengths.own - 1) ** 2 / 4
+        if self._may_predict and not strengths.predicted:
+            prior += COST_OF_DISBELIEF
         return float(-misfit - volume - prior)
 
     def _fitted(self, strengths: Strengths) -> _Fit:
