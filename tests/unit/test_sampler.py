@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from sampler_spaces import FIGURES, Toy, figures_of, spaces, toy
 
 from autocompress.search.sampler import Figure, RecipeSampler, Space, StopWhenSpent, recipe_sampler, space
+from autocompress.search.sampler.hypervolume import hypervolume
 from autocompress.search.sampler.recipe_sampler import CHOSEN, ORIGIN
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -74,7 +75,7 @@ def test_the_same_seed_proposes_the_same() -> None:
 def test_it_finds_more_of_the_front_than_chance() -> None:
     def reached(study: optuna.Study) -> float:
         points = np.array([trial.values for trial in study.trials if trial.values[1] <= LIMITS["lost"]])
-        return recipe_sampler.hypervolume(points.reshape(-1, 2), REFERENCE)
+        return hypervolume(points.reshape(-1, 2), REFERENCE)
 
     by_chance = []
     for seed in range(5):
@@ -127,9 +128,9 @@ def test_what_failed_twice_with_the_same_error_is_avoided() -> None:
         return figures_of(one)
 
     study = study_of(RecipeSampler(Space(toy), FIGURES, limits=LIMITS, reference=REFERENCE, seed=0))
-    study.optimize(fails, n_trials=40, catch=RuntimeError)
-    late = [trial.state is optuna.trial.TrialState.FAIL for trial in study.trials[20:]]
-    assert sum(late) <= 5
+    study.optimize(fails, n_trials=24, catch=RuntimeError)  # later there is nothing else left to be curious about
+    late = [trial.state is optuna.trial.TrialState.FAIL for trial in study.trials[12:]]
+    assert sum(late) <= 2
 
 
 def test_trials_that_run_are_not_proposed_again_even_before_they_ask() -> None:

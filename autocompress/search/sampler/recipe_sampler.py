@@ -21,8 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 from autocompress.search.sampler.figures import Figure, ReadTrial, TrialOutcome, reader_of
 from autocompress.search.sampler.foreknowledge import Foreknowledge
 from autocompress.search.sampler.guide import Guide
-from autocompress.search.sampler.hypervolume import hypervolume
 from autocompress.search.sampler.pool import Pool
+from autocompress.search.sampler.promises import Promises
 from autocompress.search.sampler.space import Candidate, Configuration, Space
 from autocompress.search.sampler.surrogate import Strengths
 from autocompress.search.sampler.view import FEWEST_TO_MODEL, Learnt, View
@@ -31,12 +31,11 @@ Array = NDArray[np.float64]
 Origin = Literal["known_good", "model", "guard", "tpe", "random"]
 
 GUARD_EVERY = 5
-"""One proposal of so many does without anything that was believed beforehand."""
-PROMISES = 8
-KEPT_SHARE = 0.05
-"""While the last promises were kept by less than this share, or nothing inside the limits is known, TPE proposes …"""
+"""One proposal of so many does without anything that was believed beforehand, …"""
+GUARD_OFTEN = 2
+"""… or of so many, where those bring more."""
 MODEL_EVERY = 3
-"""… except for one of so many."""
+"""As long as nothing inside the limits is known, TPE proposes, except for one of so many."""
 SUGGESTIONS = 1
 NEIGHBOURHOODS = 12
 SHARP_TRIES = 2
@@ -138,9 +137,8 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         self._strengths: dict[tuple[str, bool], Strengths] = {}
         self._outcomes: dict[int, tuple[Candidate[Configuration], TrialOutcome] | None] = {}
         self._n_modelled = 0
-        self._n_distrusted = 0
-        self._promised: dict[str, float] = {}
-        self._volumes: list[float] = []
+        self._n_outside = 0
+        self._promises = Promises(self._reference) if self._reference is not None else None
         self._gain: float | None = None
         self._chosen: dict[int, Candidate[Configuration]] = {}
         self._lock = threading.RLock()
@@ -155,17 +153,20 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         with self._lock:
             self._limits = dict(limits)
             self._gain = None
-            self._volumes = []
-            self._promised = {}
+            if self._reference is not None:
+                self._promises = Promises(self._reference)
             if self._guide is not None:
                 self._guide.forget()
 
     def gain_left(self) -> float | None:
         """The most that one more trial is expected to add to the hypervolume, as a share of what there is.
 
-        None as long as no model has said; infinite while nothing inside the limits was found.
+        The largest of many expectations is too large; with a reference point given, it counts for as much as the latest
+        ones have been worth. None as long as no model has said; infinite while nothing inside the limits was found.
         """
-        return self._gain
+        if self._gain is None or self._promises is None:
+            return self._gain
+        return self._gain * self._promises.kept_share
 
     # Optuna's side --------------------------------------------------------------------------------------------------
 
@@ -235,12 +236,10 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
                 return None
             try:
                 proposal = self._by_model(learnt, n_objectives)
-                if proposal.gain is None or self._breaks_promises(learnt, n_objectives):
-                    self._n_distrusted += 1
-                    if self._n_distrusted % MODEL_EVERY:
+                if proposal.gain is None:
+                    self._n_outside += 1
+                    if self._n_outside % MODEL_EVERY:
                         return self._without_model(learnt)
-                if proposal.gain is not None:
-                    self._promised[proposal.candidate.key] = proposal.gain
                 return proposal
             except (np.linalg.LinAlgError, ValueError, FloatingPointError) as problem:
                 self.fallbacks.append(str(problem))
@@ -330,28 +329,27 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
 
     # The models -----------------------------------------------------------------------------------------------------
 
-    def _breaks_promises(self, learnt: Learnt[Configuration], n_objectives: int) -> bool:
-        """Whether the models' last proposals brought much less than was expected of them."""
-        if self._reference is None:
-            return False
+    def _follow(self, learnt: Learnt[Configuration], n_objectives: int) -> None:
+        """See what became of the proposals so far."""
+        if self._promises is None:
+            return
         names = [figure.name for figure in self._figures[:n_objectives]]
-        for count in range(len(self._volumes), len(learnt.finished)):
-            inside = [outcome for _, outcome in learnt.finished[: count + 1] if self._violation(outcome) <= 0]
-            values = np.array([[outcome.readings[name].value for name in names] for outcome in inside])
-            self._volumes.append(hypervolume(values.reshape(-1, len(names)), self._reference))
-        kept = np.diff([0.0, *self._volumes]).tolist()
-        pairs = [
-            (self._promised[candidate.key], gain)
-            for (candidate, _), gain in zip(learnt.finished, kept, strict=True)
-            if candidate.key in self._promised
-        ][-PROMISES:]
-        promised, got = (sum(pair[index] for pair in pairs) for index in (0, 1))
-        return len(pairs) >= PROMISES and got < KEPT_SHARE * promised
+        self._promises.follow(
+            [
+                (
+                    candidate.key,
+                    [outcome.readings[name].value for name in names] if self._violation(outcome) <= 0 else None,
+                )
+                for candidate, outcome in learnt.finished
+            ]
+        )
 
     def _by_model(self, learnt: Learnt[Configuration], n_objectives: int) -> Proposal[Configuration]:
         assert self._pool is not None
         assert self._guide is not None
-        guarding = self._n_modelled % GUARD_EVERY == GUARD_EVERY - 1
+        self._follow(learnt, n_objectives)
+        guard_every = GUARD_OFTEN if self._promises is not None and self._promises.guards_do_better else GUARD_EVERY
+        guarding = self._n_modelled % guard_every == guard_every - 1
         self._pool.grow(self._parents(learnt.measured, n_objectives))
         if not self._pool.is_whole:
             self._pool.add(self._guide.suggest(sharp=True) for _ in range(SUGGESTIONS))
@@ -388,6 +386,8 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         self._n_modelled += 1
         self._gain = float(gain.max() / view.volume) if view.volume > 0 else math.inf
         promised = float(gain[best]) if view.is_inside else None
+        if promised is not None and self._promises is not None and view.volume > 0:
+            self._promises.make(candidates[best].key, promised / view.volume, guarding=guarding)
         return Proposal(candidates[best], "guard" if guarding else "model", promised)
 
     def _parents(

@@ -18,7 +18,7 @@ class StopWhenSpent:
         patience: so many proposals in a row must promise less.
     """
 
-    def __init__(self, share: float = 0.002, patience: int = 5) -> None:
+    def __init__(self, share: float = 0.001, patience: int = 5) -> None:
         self.share = share
         self.patience = patience
         self._in_a_row = 0
