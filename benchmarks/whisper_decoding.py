@@ -43,7 +43,7 @@ def own_engine(model: ModelSpec, steps: list[str], folder: Path) -> Engine:
         document,
         folder,
         model=model,
-        same_model=True,
+        other_allowed=False,
         data=None,
         device="cpu",
         threads=1,

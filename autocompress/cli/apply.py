@@ -52,7 +52,7 @@ def apply(
             document,
             output,
             model=chosen,
-            same_model=model is None,
+            other_allowed=model is not None,
             data=_data_of(document, data),
             device=_device_of(document, device),
             threads=threads or _threads_of(document),
@@ -65,6 +65,7 @@ def apply(
                 "folder": str(applied.folder),
                 "digest": f"sha256:{applied.artifact.digest}",
                 "size_bytes": applied.artifact.size_bytes,
+                "same_model": applied.same_model,
                 "reproduced": applied.reproduced,
                 "files": files,
             }
@@ -74,6 +75,11 @@ def apply(
         f"{applied.folder}: {applied.artifact.size_bytes / 1e6:.2f} MB in {len(applied.artifact.files)} files "
         f"({applied.artifact.format}, {applied.artifact.kernel})"
     )
+    if not applied.same_model and document.measured is not None:
+        console.print_text(
+            "It is another model than the recipe was found for, so the recipe's figures were left out; "
+            f"`autocompress search {chosen.path}` finds out its own."
+        )
     if applied.reproduced is True:
         console.print_text("The files are the same, byte for byte, as those that the search measured.")
     elif applied.reproduced is False:

@@ -10,7 +10,7 @@ from pathlib import Path
 from autocompress import registry
 from autocompress.errors import EnvironmentProblem, RecipeError, UsageError
 from autocompress.jobs import Progress
-from autocompress.recipe_file import ProducedArtifact, RecipeFile
+from autocompress.recipe_file import ProducedArtifact, RecipeFile, RecipeModel
 from autocompress.recipe_yaml import write_recipe
 from autocompress.records import Artifact
 from autocompress.search.bench import Bench
@@ -34,10 +34,16 @@ COMPANIONS = (
 
 @dataclass(frozen=True)
 class Applied:
-    """What applying a recipe gave; ``reproduced`` is None where the recipe tells no digest to compare with."""
+    """What applying a recipe gave.
+
+    Attributes:
+        same_model: whether it was applied to the model that it was found for; otherwise its figures were left out.
+        reproduced: whether the files are those that the search measured; None where the recipe tells no digest.
+    """
 
     folder: Path
     artifact: Artifact
+    same_model: bool
     reproduced: bool | None
 
 
@@ -84,7 +90,7 @@ def apply_recipe(
     folder: Path,
     *,
     model: ModelSpec,
-    same_model: bool,
+    other_allowed: bool,
     data: DataSpec | None,
     device: Device,
     threads: int,
@@ -96,7 +102,7 @@ def apply_recipe(
         document: the recipe.
         folder: does not exist yet, or is empty.
         model: what to apply it to.
-        same_model: whether ``model`` is meant to be the one that the recipe was found for.
+        other_allowed: whether ``model`` may be another than the one that the recipe was found for.
         data: needed where a step calibrates, see `needs_data`, unless the task brings its own.
         device: where the steps run.
         threads: of the runtime.
@@ -113,7 +119,9 @@ def apply_recipe(
         raise RecipeError(f"{needy} needs data to calibrate with or to train on", remedy="Give it with --data PATH.")
     building = folder.absolute().with_name(f".{folder.name}.building")
     with bench_for(document, model, data if needs_data(document) else None, device, threads, on_progress) as bench:
-        if same_model and document.model.digest not in (None, f"sha256:{bench.prepared.model_key}"):
+        recorded = document.model.digest
+        same_model = not other_allowed if recorded is None else recorded == f"sha256:{bench.prepared.model_key}"
+        if not same_model and not other_allowed:
             raise RecipeError(
                 "the model has changed since the recipe was found: its digest is another",
                 where="model.digest",
@@ -124,7 +132,12 @@ def apply_recipe(
             _add_companions(model, building)
             expected = document.artifact.digest if document.artifact else None
             reproduced = None if expected is None or not same_model else expected == f"sha256:{built.artifact.digest}"
-            write_recipe(_with_artifact(document, built.artifact, same_model), building / RECIPE_NAME)
+            applied_to = document.model
+            if other_allowed:
+                named = {"path": model.path, "revision": model.revision, "digest": f"sha256:{bench.prepared.model_key}"}
+                applied_to = applied_to.model_copy(update=named)
+            recipe = _beside(document, built.artifact, applied_to, same_model=same_model)
+            write_recipe(recipe, building / RECIPE_NAME)
             if folder.exists():
                 folder.rmdir()
             building.rename(folder)
@@ -132,7 +145,7 @@ def apply_recipe(
             raise EnvironmentProblem(f"cannot be written: {problem.strerror}", where=str(folder)) from problem
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    return Applied(folder, built.artifact, reproduced)
+    return Applied(folder, built.artifact, same_model, reproduced)
 
 
 def _add_companions(model: ModelSpec, folder: Path) -> None:
@@ -142,10 +155,10 @@ def _add_companions(model: ModelSpec, folder: Path) -> None:
             shutil.copyfile(source, folder / name)
 
 
-def _with_artifact(document: RecipeFile, artifact: Artifact, same_model: bool) -> RecipeFile:
+def _beside(document: RecipeFile, artifact: Artifact, applied_to: RecipeModel, *, same_model: bool) -> RecipeFile:
     """The recipe as it belongs beside the artifact: the files are these; figures of another model are dropped."""
     produced = ProducedArtifact(digest=f"sha256:{artifact.digest}", files=artifact.files)
-    changed: dict[str, object] = {"artifact": produced}
+    changed: dict[str, object] = {"artifact": produced, "model": applied_to}
     if not same_model:
         changed |= {"measured": None, "origin": None}
     return document.model_copy(update=changed)

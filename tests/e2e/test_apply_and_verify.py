@@ -116,6 +116,30 @@ def test_the_model_of_a_python_file_is_read_from_where_the_recipe_says(finished:
     finished("apply", recipe, "-o", tmp_path / "small", "--task-file", task_file)
 
 
+def test_the_same_model_keeps_its_figures_wherever_it_lies(finished: CommandLine, tmp_path: Path) -> None:
+    copy = tmp_path / "moved.py"
+    shutil.copy(TASK_FILE, copy)
+    recipe, folder = finished.runs / "done" / "recipe.yaml", tmp_path / "small"
+    told = finished("apply", recipe, "-o", folder, "--task-file", copy, "--model", copy, "--json").json
+    assert (told["same_model"], told["reproduced"]) == (True, True)
+    beside = yaml.safe_load((folder / "recipe.yaml").read_text())
+    assert beside["measured"] == yaml.safe_load(recipe.read_text())["measured"]
+    assert beside["model"]["path"] == str(copy)
+
+
+def test_figures_of_another_model_are_left_out_and_that_is_said(finished: CommandLine, tmp_path: Path) -> None:
+    other = tmp_path / "finer.py"
+    changed = "\n\n_load = load_model\n\n\ndef load_model(path):\n    return _doubled(_load(path))\n"
+    doubled = "\n\ndef _doubled(model):\n    model[0].weight.data *= 2\n    return model\n"
+    other.write_text(TASK_FILE.read_text() + doubled + changed)
+    recipe, folder = finished.runs / "done" / "recipe.yaml", tmp_path / "small"
+    told = finished("apply", recipe, "-o", folder, "--task-file", other, "--model", other)
+    assert "the recipe's figures were left out" in told.out
+    beside = yaml.safe_load((folder / "recipe.yaml").read_text())
+    assert "measured" not in beside
+    assert beside["model"]["digest"] != yaml.safe_load(recipe.read_text())["model"]["digest"]
+
+
 def test_a_recipe_of_another_task_is_refused(finished: CommandLine, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     text = (finished.runs / "done" / "recipe.yaml").read_text()
