@@ -43,6 +43,13 @@ class Workspace(Frozen):
     """A step's result is kept in the stage cache when computing it took longer than this: storing costs time too."""
 
 
+class MachineSpeed(Frozen):
+    """What the machine does in a second, by a short trial: floating-point operations, and bytes read."""
+
+    flops: float
+    bytes_read: float
+
+
 class Prepared(Frozen):
     """What is known of the model and the data once both were read."""
 
@@ -57,13 +64,9 @@ class Prepared(Frozen):
     metric_is_rate: bool
     environment: Environment
     notes: tuple[str, ...] = ()
-
-
-class MachineSpeed(Frozen):
-    """What the machine does in a second, by a short trial: floating-point operations, and bytes read."""
-
-    flops: float
-    bytes_read: float
+    call_flops: float | None = None
+    """Floating-point operations of one call of the original; None where they are not known."""
+    speed: MachineSpeed | None = None
 
 
 class FactsJob(Frozen):

@@ -45,7 +45,7 @@ from autocompress.sample_store import save_samples
 from autocompress.space import recipe_refusal
 from autocompress.stage_cache import StageCache
 from autocompress.stages import Stages
-from autocompress.unread_model import look_without_weights
+from autocompress.unread_model import call_flops, look_without_weights, machine_speed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,6 +112,8 @@ def prepare(job: PrepareJob, stages: Stages) -> Prepared:
         higher_is_better=metric.higher_is_better,
         metric_is_rate=metric.is_rate,
         environment=environment(workspace.device, workspace.threads),
+        call_flops=call_flops(module, workspace.model, facts),
+        speed=machine_speed(workspace.threads),
     )
 
 

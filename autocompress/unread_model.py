@@ -38,7 +38,6 @@ def look_without_weights(job: FactsJob, task: Task) -> FactsAnswer:
     """Shapes from the configuration alone; a model of a task file is built by its own code."""
     import torch
 
-    torch.set_num_threads(job.threads)
     if task.name == "own":
         module = task.load_model(job.model)
     else:
@@ -48,7 +47,7 @@ def look_without_weights(job: FactsJob, task: Task) -> FactsAnswer:
         if dtype is not None:
             module = module.to(getattr(torch, dtype))
     facts = facts_of(module, task.name)
-    return FactsAnswer(facts=facts, call_flops=_call_flops(module, job.model, facts), speed=_machine_speed())
+    return FactsAnswer(facts=facts, call_flops=call_flops(module, job.model, facts), speed=machine_speed(job.threads))
 
 
 def stored_dtype(model: ModelSpec) -> str | None:
@@ -93,8 +92,11 @@ def _values_by_type(header: Mapping[str, Any]) -> Counter[str]:
     return counts
 
 
-def _call_flops(module: nn.Module, model: ModelSpec, facts: ModelFacts) -> float | None:
-    """Floating-point operations of one call, counted on tensors without values; None where it cannot be made so."""
+def call_flops(module: nn.Module, model: ModelSpec, facts: ModelFacts) -> float | None:
+    """Floating-point operations of one call, counted on tensors without values; None where it cannot be made so.
+
+    The module, on any device, loses its values.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -103,7 +105,7 @@ def _call_flops(module: nn.Module, model: ModelSpec, facts: ModelFacts) -> float
         return None
     try:
         with torch.inference_mode(), torch.device("meta"), FlopCounterMode(display=False) as counter:
-            module.float()(**inputs)
+            module.to("meta").float()(**inputs)
     except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError):
         return None
     written = 2.0 * facts.n_parameters * N_WRITTEN if facts.decodes else 0.0
@@ -140,10 +142,11 @@ def _image_size(settings: Mapping[str, Any]) -> int:
     return int(size)
 
 
-def _machine_speed() -> MachineSpeed:
+def machine_speed(threads: int) -> MachineSpeed:
     """A product of matrices and a sum of many values, the quickest of a few: a tenth of a second."""
     import torch
 
+    torch.set_num_threads(threads)
     matrix = torch.ones(MATRIX_SIZE, MATRIX_SIZE)
     values = torch.ones(N_READ)
     product = _quickest(lambda: matrix @ matrix)

@@ -13,7 +13,7 @@ from autocompress.outcome import Finalist
 from autocompress.recipe_file import RecipeFile
 from autocompress.recipe_yaml import recipe_yaml, write_recipe
 from autocompress.records import Latency, TrialRecord
-from autocompress.report.foretold import foretold_in_words
+from autocompress.report.foretold import errors_in_words, foreteller
 from autocompress.report.front_plot import front_plot
 from autocompress.report.markdown import run_report
 from autocompress.report.numbers import ratio
@@ -146,10 +146,10 @@ def show_run(view: RunView) -> int:
     console.print_text(front_plot(results, width=min(width, LARGEST_PLOT_WIDTH), ascii_only=not _prints_unicode()))
     for warning in warnings_in_words(results):
         console.out.print(f"· {warning}", markup=False)
-    prepared = view.study.prepared
-    foretold = foretold_in_words(view.records, prepared.facts, view.spec.device) if prepared else None
-    if foretold:
-        console.print_text(f"\n{foretold}")
+    foretell = foreteller(view.study.prepared, view.spec.device)
+    errors = errors_in_words(view.records, foretell) if foretell else None
+    if errors:
+        console.print_text(f"\n{errors}")
     return show_best(view, as_json=False)
 
 
@@ -171,9 +171,7 @@ def show_best(view: RunView, *, as_json: bool) -> int:
             console.print_text(passed)
         precise = _precise_latency(view, best.number)
         if precise:
-            told, low, high = (ratio(getattr(precise.speedup, name)) for name in ("value", "low", "high"))
-            told = f"{told} [{low}, {high}] as fast as the original"
-            console.print_text(f"Timed again in {precise.processes} fresh processes: {told}.")
+            console.print_text(_timed_again(precise))
         if best.number in results.energies:
             console.print_text(f"Energy: {energy_in_words(results.energies[best.number])}.")
         if results.certificate:
@@ -183,6 +181,11 @@ def show_best(view: RunView, *, as_json: bool) -> int:
         if view.folder.recipe.exists():
             console.print_text(f"Recipe: {view.folder.recipe}")
     return NOTHING_FEASIBLE if best is None else 0
+
+
+def _timed_again(precise: Latency) -> str:
+    told, low, high = (ratio(getattr(precise.speedup, name)) for name in ("value", "low", "high"))
+    return f"Timed again in {precise.processes} fresh processes: {told} [{low}, {high}] as fast as the original."
 
 
 def _best_plain(view: RunView, best: TrialRecord | None) -> dict[str, Any]:
@@ -226,13 +229,24 @@ def rows_of(view: RunView) -> list[dict[str, Any]]:
 
 def show_trial(view: RunView, record: TrialRecord, *, as_json: bool) -> None:
     """Print all that is known of one trial."""
+    foretell, judged = foreteller(view.study.prepared, view.spec.device), _finalist(view, record.number)
     if as_json:
-        console.print_json(record.model_dump(mode="json"))
+        more = {
+            "foretold": foretell.plain(record.recipe) if foretell else None,
+            "finalist": judged.model_dump(mode="json") if judged else None,
+        }
+        console.print_json(record.model_dump(mode="json") | more)
         return
     results = results_of(view)
     console.print_text(trial_in_words(record, results))
+    if foretell:
+        console.print_text(foretell.words(record))
+    if judged and judged.holdout and judged.holdout.latency:
+        console.print_text(_timed_again(judged.holdout.latency))
     if record.number in results.energies:
         console.print_text(f"Energy: {energy_in_words(results.energies[record.number])}.")
+    if judged and judged.certificate:
+        console.print_text(f"On the holdout: {judged.certificate.sentence}")
     for broken in violations_in_words(record, results):
         console.print_text(f"✗ {broken}")
     for note in record.notes:
@@ -265,7 +279,7 @@ def summary_of(folder: RunFolder) -> dict[str, Any]:
         "model": Path(view.spec.model.path).name,
         "trials": len(view.records),
         "best": told,
-        "age": _age(time.time() - folder.spec.stat().st_mtime),
+        "age": _age(time.time() - (folder.events if folder.events.exists() else folder.spec).stat().st_mtime),
     }
 
 

@@ -63,7 +63,10 @@ def test_show_tells_a_single_trial_with_its_stages_and_recipe(finished: CommandL
     told = finished("show", "done", 1).out
     assert told.startswith("trial 1: ")
     assert "format_version: 1" in told
+    assert "Foretold before it ran: " in told
     record = finished("show", "done", 1, "--json").json
+    assert record.pop("foretold")["size_bytes"] == pytest.approx(record["measurement"]["size_bytes"], rel=0.1)
+    assert record.pop("finalist") is None or record["number"] == finished("best", "done", "--json").json["trial"]
     assert record == finished.record("done", 1)
     assert record["status"] == "complete"
     assert [stage["stage"] for stage in record["stages"]][-3:] == ["latency", "quality", "memory"]

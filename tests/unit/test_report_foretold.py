@@ -1,11 +1,15 @@
-"""How far what was foretold is from what was measured, in a sentence."""
+"""What was foretold of a run's trials, beside what was measured."""
 
 from __future__ import annotations
 
-from run_example import measurement, trial
+from typing import Any
+
+from run_example import measurement, prepared, trial
 
 from autocompress.facts import ModelFacts, TensorFact, WeightFact
-from autocompress.report.foretold import foretold_in_words
+from autocompress.jobs import MachineSpeed, Prepared
+from autocompress.records import TrialRecord
+from autocompress.report.foretold import Foreteller, errors_in_words, foreteller
 from autocompress.size_forecast import SizeForecast
 
 FACTS = ModelFacts(
@@ -17,22 +21,39 @@ FACTS = ModelFacts(
 )
 
 
+def known(**changes: Any) -> Prepared:
+    return prepared().model_copy(update={"facts": FACTS, **changes})
+
+
+def smaller_than_foretold(record: TrialRecord, factor: float) -> TrialRecord:
+    assert record.measurement is not None
+    size = round(SizeForecast(FACTS).of(record.recipe).n_bytes / factor)
+    return record.model_copy(update={"measurement": record.measurement.model_copy(update={"size_bytes": size})})
+
+
 def test_the_median_and_the_largest_error_of_the_size_are_told() -> None:
     records = [trial(0, [], "pytorch", measurement(size=1)), trial(1, ["fp16"], "pytorch", measurement(size=0.5))]
-    forecast = SizeForecast(FACTS)
-    off = []
-    for factor, record in zip((1.0, 1.1), records, strict=True):
-        assert record.measurement is not None
-        size = round(forecast.of(record.recipe).n_bytes / factor)
-        off.append(
-            record.model_copy(update={"measurement": record.measurement.model_copy(update={"size_bytes": size})})
-        )
-    told = foretold_in_words(off, FACTS, "cpu")
+    off = [smaller_than_foretold(record, factor) for record, factor in zip(records, (1.0, 1.1), strict=True)]
+    told = errors_in_words(off, Foreteller(known(), "cpu"))
     assert told is not None
     assert "over 2 trials: size off by 5.0 % (median), 10 % at most" in told
+    assert "latency" not in told  # how fast the machine was is not known of this run
+
+
+def test_the_factor_by_which_the_latency_was_off_is_told() -> None:
+    records = [trial(0, [], "pytorch", measurement(size=1)), trial(1, [], "onnx", measurement(size=1, speedup=4.0))]
+    foretell = Foreteller(known(call_flops=2e6, speed=MachineSpeed(flops=1e9, bytes_read=1e12)), "cpu")
+    figures = [foretell.of(record.recipe).latency_ms for record in records]
+    assert all(figures)
+    told = errors_in_words(records, foretell)
+    assert told is not None
+    assert "; latency by a factor of " in told
+    of_trial = foretell.words(records[1])
+    assert of_trial.startswith("Foretold before it ran: 4.01 MB (")
+    assert " ms a call (" in of_trial
 
 
 def test_nothing_is_told_of_a_run_that_knows_too_little_of_its_model() -> None:
-    records = [trial(0, [], "pytorch", measurement(size=1))]
-    assert foretold_in_words(records, FACTS.model_copy(update={"tensors": ()}), "cpu") is None
-    assert foretold_in_words([], FACTS, "cpu") is None
+    assert foreteller(None, "cpu") is None
+    assert foreteller(known(facts=FACTS.model_copy(update={"tensors": ()})), "cpu") is None
+    assert errors_in_words([], Foreteller(known(), "cpu")) is None
