@@ -356,6 +356,9 @@ def read_recipe(path: Path) -> RecipeFile:
         RecipeError: unreadable, of an unknown version, or wrong; names the file and the place in it.
     """
     plain = read_yaml(path, error=RecipeError)
+    if "steps" not in plain and {"constraints", "budget", "space"} & plain.keys():
+        remedy = f"`autocompress search {path}` finds a recipe by it."
+        raise RecipeError("is the specification of a search, not a recipe", where=str(path), remedy=remedy)
     try:
         _require_known_version(plain)
         return validate(RecipeFile, plain, error=RecipeError)

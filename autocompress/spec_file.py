@@ -21,10 +21,19 @@ def read_spec(path: Path) -> SearchSpec:
     """The specification in a YAML file: ``${NAME}`` replaced from the environment, paths taken from the file's folder.
 
     Raises:
-        SpecError: unreadable, an unknown key, a wrong value, or a variable that is not set; names the place.
+        SpecError: unreadable, an unknown key, a wrong value, or a variable that is not set; names the file and the
+            place in it.
     """
-    plain = expand_environment(read_yaml(path, error=SpecError), where="")
-    return validate(SearchSpec, plain, error=SpecError).resolved_against(path.resolve().parent)
+    plain = read_yaml(path, error=SpecError)
+    if "format_version" in plain and "steps" in plain:
+        remedy = f"`autocompress apply {path} -o FOLDER` carries it out; a search is told what to search."
+        raise SpecError("is a recipe, not the specification of a search", where=str(path), remedy=remedy)
+    try:
+        spec = validate(SearchSpec, expand_environment(plain, where=""), error=SpecError)
+    except SpecError as problem:
+        where = f"{path}: {problem.where}" if problem.where else str(path)
+        raise SpecError(problem.what, where=where, remedy=problem.remedy) from None
+    return spec.resolved_against(path.resolve().parent)
 
 
 def spec_yaml(spec: SearchSpec) -> str:

@@ -125,7 +125,7 @@ class PlainDisplay:
         self._fold.take(event)
         match event:
             case RunStarted():
-                console.say(f"run {event.name}: up to {event.trials} trials, the original first (model {event.model})")
+                console.say(started_line(event))
             case ModelRead():
                 console.say(model_line(event))
             case Note():
@@ -149,13 +149,19 @@ class PlainDisplay:
             return
         self._next_stage_line = now + SECONDS_BETWEEN_STAGE_LINES
         share = f" {event.done}/{event.total}" if isinstance(event, StageProgress) else ""
-        console.say(f"    trial {event.number}: {event.stage}{share} …")
+        what = "judging trial" if event.number in self._fold.records else "trial"
+        console.say(f"    {what} {event.number}: {event.stage}{share} …")
 
 
 def answer_line(event: ControlAnswered) -> str:
     """What became of a request."""
     action = event.action.replace("_", " ")
     return f"{action}: {event.text}" if event.accepted else f"{action} refused: {event.text}"
+
+
+def started_line(event: RunStarted) -> str:
+    """What is searched, and how far."""
+    return f"run {event.name}: up to {event.trials} trials, the original first (model {event.model})"
 
 
 def model_line(event: ModelRead) -> str:
@@ -187,6 +193,10 @@ class LiveDisplay:
         """Follow the event; the screen is redrawn by itself."""
         self._fold.take(event)
         match event:
+            case RunStarted():
+                console.say(started_line(event))
+            case ModelRead():
+                console.say(model_line(event))
             case Note():
                 console.say(f"note: {event.text}")
             case ControlAnswered():
@@ -225,8 +235,9 @@ class LiveDisplay:
             text.append(f"\n▶ trial {number}: {running.recipe}\n  ", style="cyan")
             text.append(self._chain(number), style="dim")
         if not self._fold.running and started is not None:
-            chains = [self._chain(number) for number in self._stages]
-            text.append(f"\n▶ {chains[-1] if chains else 'starting'}", style="cyan")
+            latest = next(reversed(self._stages), None)
+            what = f"judging trial {latest} on the holdout: " if latest in self._fold.records else ""
+            text.append(f"\n▶ {what}{'starting' if latest is None else self._chain(latest)}", style="cyan")
         if self._fold.state != "running":
             text.append(f"\n{self._fold.state}", style="bold yellow")
         text.append("\nCtrl-C stops and keeps everything", style="dim")

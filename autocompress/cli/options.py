@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,7 +112,35 @@ def merged_spec(given: SearchSpec | None, options: dict[str, dict[str, Any]]) ->
             plain |= told
     if not plain.get("model", {}).get("path") and not plain.get("model", {}).get("task_file"):
         raise SpecError("no model is given", remedy="Give --model PATH, or a spec file; try `autocompress demo`.")
-    return validate(SearchSpec, plain, error=SpecError)
+    try:
+        return validate(SearchSpec, plain, error=SpecError)
+    except SpecError as problem:
+        raise SpecError(problem.what, where=_option_at(problem.where, options), remedy=problem.remedy) from None
+
+
+_OPTIONS = {
+    "model.path": "--model",
+    "data.path": "--data",
+    "data.columns": "--column",
+    "constraints.quality_drop": "--max-quality-drop",
+    "constraints.size": "--max-size",
+    "constraints.latency": "--max-latency",
+    "constraints.ram": "--max-ram",
+    "constraints.vram": "--max-vram",
+    "space.training": "--train",
+}
+"""Options whose names are not those of their keys in a specification."""
+
+
+def _option_at(where: str | None, options: dict[str, dict[str, Any]]) -> str | None:
+    """The option that gave the value at a place of the specification, or the place where the file gave it."""
+    for section, values in options.items():
+        for name, value in values.items():
+            key = f"{section}.{name}" if section else name
+            given = value is not None and value is not False
+            if given and where is not None and re.fullmatch(rf"{re.escape(key)}([.\[].*)?", where):
+                return _OPTIONS.get(key, f"--{name.replace('_', '-')}")
+    return where
 
 
 def model_options(

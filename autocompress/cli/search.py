@@ -241,7 +241,7 @@ def _play_demo(speed: float | None) -> NoReturn:
     from autocompress.runs import runs_root
     from autocompress.tui.opening import Opening
 
-    require_terminal()
+    require_terminal("Run it in one, or see the pictures in docs/terminal-ui.md; `autocompress demo` searches without.")
     Opening(str(runs_root()), is_recording=True, speed=speed).become()
 
 

@@ -165,7 +165,10 @@ def _ask(run: str, action: str, **details: Any) -> None:
 
     folder = RunFolder.open(run)
     if not folder.is_locked():
-        remedy = f"Start it with `autocompress resume {folder.name}`."
+        again = f"`autocompress resume {folder.name}"
+        remedy = (
+            f"{again}` goes on with one that was interrupted, {again} --trials N` up to N trials in one that is done."
+        )
         raise RunError("no search runs in this run", where=str(folder.path), remedy=remedy)
     seen = folder.events.stat().st_size if folder.events.exists() else 0
     request = Request(action, details)

@@ -49,15 +49,15 @@ def tui(
 
         print_frame(opening, size=size)
         return
-    require_terminal()
+    require_terminal("Use --once for one frame, or `autocompress show`.")
     opening.become()
 
 
-def require_terminal() -> None:
-    """Refuse to draw where nobody can look.
+def require_terminal(remedy: str) -> None:
+    """Refuse to draw where nobody can look; the remedy says what to do instead.
 
     Raises:
         UsageError: this is no terminal.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("the terminal UI needs a terminal", remedy="Use --once for one frame, or `autocompress show`.")
+        raise UsageError("the terminal UI needs a terminal", remedy=remedy)

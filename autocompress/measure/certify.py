@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from autocompress.measure.quality import paired_drop
 from autocompress.records import Certificate
+from autocompress.rounding import MINUS
 
 if TYPE_CHECKING:
     from autocompress.measure.outcomes import Outcomes
@@ -78,6 +79,5 @@ def certify(
 
 def _told_drop(drop: float, *, relative: bool, in_points: bool) -> str:
     """A drop as people write it: ``1.2 %`` of the original's value, ``0.8 pp``, or a plain number."""
-    if relative:
-        return f"{drop * 100:.2f} %"
-    return f"{drop * 100:.2f} pp" if in_points else f"{drop:.4g}"
+    told = f"{drop * 100:.2f} %" if relative else f"{drop * 100:.2f} pp" if in_points else f"{drop:.4g}"
+    return told.replace("-", MINUS)

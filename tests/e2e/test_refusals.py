@@ -124,7 +124,7 @@ def spec(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (spec(constraint={"size": "1MB"}), ["constraint", "Did you mean 'constraints'?"]),
+        (spec(constraint={"size": "1MB"}), ["spec.yaml: constraint", "Did you mean 'constraints'?"]),
         (spec(constraints={"quality_dorp": "1%"}), ["constraints.quality_dorp", "Did you mean 'quality_drop'?"]),
         (spec(budget={"trials": "many"}), ["budget.trials", "'many'"]),
         (spec(constraints={"size": "big"}), ["constraints.size", "25MB or 0.3x"]),
@@ -137,6 +137,7 @@ def spec(**changes: Any) -> str:
         ("[" * 20_000, ["spec.yaml", "nested too deeply"]),
         ("model: {path: '${NOT_SET_ANYWHERE}'}", ["model.path", "NOT_SET_ANYWHERE is not set"]),
         ("- a\n- b", ["spec.yaml", "mapping"]),
+        ("format_version: 1\nsteps: []", ["is a recipe", "`autocompress apply spec.yaml -o FOLDER`"]),
     ],
 )
 def test_a_wrong_spec_is_told_with_its_place(cli: CommandLine, text: str, expected: list[str]) -> None:
@@ -149,7 +150,8 @@ def test_a_wrong_spec_is_told_with_its_place(cli: CommandLine, text: str, expect
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--max-quality-drop", "much"), "write 1% (relative), 1pp or 0.01 (absolute)"),
+        (("--max-quality-drop", "much"), "--max-quality-drop: 'much' is not a drop; write 1% (relative)"),
+        (("--trials", "0"), "--trials: input should be greater than 0"),
         (("--methods", "rnt"), "Did you mean 'rtn'?"),
         (("--formats", "pytorsh"), "Did you mean 'pytorch'?"),
         (("--prefer", "beauty"), "prefer"),
@@ -216,6 +218,13 @@ def test_a_wrong_recipe_is_told_with_its_place(
     assert str(recipe) in told
     assert all(part in told for part in expected), told
     assert not (tmp_path / "x").exists()
+
+
+def test_a_specification_is_no_recipe(cli: CommandLine) -> None:
+    (cli.folder / "spec.yaml").write_text(spec(budget={"trials": 3}))
+    told = cli.refuses("apply", "spec.yaml", "-o", "x", "--task-file", TASK_FILE)
+    assert "is the specification of a search, not a recipe" in told
+    assert "`autocompress search spec.yaml`" in told
 
 
 def test_debug_shows_the_traceback(cli: CommandLine) -> None:
