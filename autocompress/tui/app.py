@@ -123,6 +123,7 @@ class AutocompressApp(App[None]):
         if len(self.screen_stack) == 1:  # the run was opened at once
             self._show_runs()
         if self.attachment is not None:
+            self._come_back_from(self.attachment.folder)
             self.attachment.close()
             self.attachment = None
 
@@ -130,6 +131,12 @@ class AutocompressApp(App[None]):
         from autocompress.tui.screens.runs import RunsScreen
 
         self.push_screen(RunsScreen())
+
+    def _come_back_from(self, folder: Path | None) -> None:
+        from autocompress.tui.screens.runs import RunsScreen
+
+        if isinstance(self.screen, RunsScreen):
+            self.screen.left = folder
 
     def on_unmount(self) -> None:
         """Close what was opened."""

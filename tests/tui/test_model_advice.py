@@ -30,6 +30,18 @@ def test_a_plateau_is_told_with_what_to_do(synthetic: ModuleType, tmp_path: Path
     assert advice(state) is None
 
 
+def test_trials_since_the_front_changed_are_counted_in_the_order_in_which_they_ended(
+    synthetic: ModuleType, tmp_path: Path
+) -> None:
+    state = state_of(synthetic, tmp_path, 20)
+    *before, one, other = state.trials
+    state.trials = {number: state.trials[number] for number in (*before, other, one)}  # side by side
+    state.last_improvement = one
+    assert state.since_improvement == 0
+    state.last_improvement = other
+    assert state.since_improvement == 1
+
+
 def test_limits_that_nothing_keeps_are_told_with_the_nearest_trial(synthetic: ModuleType, tmp_path: Path) -> None:
     state = state_of(synthetic, tmp_path, 40, limits="0.000001pp")
     state.best = None

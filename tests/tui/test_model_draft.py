@@ -186,13 +186,24 @@ def test_models_are_checked_as_far_as_files_tell(
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("", "Give a file"), ("data.csv", "There is no data.csv"), ("empty.csv", "empty"), ("owner/reviews", None)],
+    [
+        ("", "Give a file"),
+        ("data.csv", "There is no data.csv"),
+        ("empty.csv", "empty"),
+        ("owner/reviews", None),
+        ("tables", "several tables: a.csv, b.tsv"),
+        ("pictures", None),
+    ],
 )
 def test_data_are_checked_as_far_as_the_path_tells(
     text: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.csv").touch()
+    (tmp_path / "pictures" / "cats").mkdir(parents=True)
+    (tmp_path / "tables").mkdir()
+    for name in ("a.csv", "b.tsv", "notes.txt"):
+        (tmp_path / "tables" / name).touch()
     problem = Draft(model="owner/name", data=text).data_problem()
     assert problem is None if told is None else told in (problem or "")
 

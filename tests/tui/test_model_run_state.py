@@ -50,7 +50,7 @@ from autocompress.tui.model.trial import EnergyFigure, Interval
 from autocompress.tui.theme import Glyphs
 from autocompress.tui.widgets.detail_pane import detail_lines
 from autocompress.tui.widgets.now_pane import now_title
-from autocompress.tui.widgets.run_header import Pulse, first_line
+from autocompress.tui.widgets.run_header import Pulse, first_line, second_line
 
 
 @pytest.fixture(scope="module")
@@ -445,6 +445,16 @@ def test_the_time_of_a_search_that_was_resumed_goes_on_where_it_ended() -> None:
     lines = lines_of(started(constraints()), *(ended(record(number, 0.5, 2.0, 0.0)) for number in range(9)), again)
     head = first_line("run", folded(lines), Glyphs(), 120, Pulse(True, 5_002.0)).plain
     assert "  0:11" in head  # nine seconds until the last trial had ended, and two since
+
+
+def test_the_header_leaves_out_what_does_not_fit_rather_than_cut_it() -> None:
+    state = folded(lines_of(started(constraints()), *(ended(record(number, 0.5, 2.0, 0.0)) for number in range(9))))
+    whole = second_line(state, Glyphs(), 99).plain
+    assert "improved by #" in whole
+    lines = [second_line(state, Glyphs(), width).plain for width in range(40, 99)]
+    assert all(len(line) <= width for width, line in zip(range(40, 99), lines, strict=True))
+    assert {line for line in lines if "improved" in line} == {whole}
+    assert all(whole.startswith(line) for line in lines)
 
 
 def test_beside_each_other_the_interval_and_the_certificate_say_which_part_they_are_of() -> None:

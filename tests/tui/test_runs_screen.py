@@ -289,3 +289,21 @@ def test_nothing_is_read_while_a_run_covers_the_list(root: Path) -> None:
         assert all(screen._folders == [] for screen in listed)
 
     play(script, over(root / "resnet"), root)
+
+
+def test_whoever_comes_back_from_a_run_finds_the_cursor_on_it(root: Path) -> None:
+    told_of_it_alone = "R goes on with it"
+
+    async def script(pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "interrupted")
+        await until(pilot, lambda: told_of_it_alone not in text_of(pilot))
+        pilot.app.open_run(over(root / "resnet"))  # type: ignore[attr-defined]  # as the wizard does
+        await until_shown(pilot, "q Detach")
+        await pilot.press("q")
+        await until_shown(pilot, "bert-small", told_of_it_alone)
+        await pilot.press("g")
+        await until(pilot, lambda: told_of_it_alone not in text_of(pilot))
+        await pilot.pause(2.5)  # it looked again, and the cursor stayed where it was put
+        assert told_of_it_alone not in text_of(pilot)
+
+    play(script, None, root)

@@ -15,7 +15,7 @@ import yaml
 from autocompress.hub import is_hub_id
 from autocompress.limits import LIMIT_NAMES, parse_duration
 from autocompress.tui.model.limit_words import limit_problem
-from autocompress.tui.model.path_completion import DATA_SUFFIXES
+from autocompress.tui.model.path_completion import DATA_SUFFIXES, TABLE_SUFFIXES
 from autocompress.tui.model.probe import Offer, Probe
 
 OWN_TASK_SUFFIX = ".py"
@@ -234,6 +234,8 @@ class Draft:
                 return None
             return "Give a file (CSV, TSV, JSON lines, Parquet, NPZ, text), a folder, or a hub dataset's id."
         path = Path(text).expanduser()
+        if path.is_dir():
+            return _tables_problem(path)
         if path.exists():
             return "The file is empty." if path.is_file() and path.stat().st_size == 0 else None
         if path.suffix in DATA_SUFFIXES or not may_be_hub_id(text):
@@ -308,6 +310,17 @@ def _number(text: str) -> int:
 
 def _count_problem(text: str, example: str) -> str | None:
     return None if _number(text) > 0 else f"Write a whole number of at least 1, such as {example}."
+
+
+def _tables_problem(folder: Path) -> str | None:
+    try:
+        tables = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLE_SUFFIXES)
+    except OSError:
+        return None
+    if len(tables) < 2:
+        return None
+    names = ", ".join(tables[:3]) + (", …" if len(tables) > 3 else "")
+    return f"It holds several tables: {names}. Name one here; a YAML file can name one for each part."
 
 
 def _not_a_model(folder: Path) -> str:

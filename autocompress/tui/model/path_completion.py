@@ -12,7 +12,9 @@ from autocompress.tui.model.recent_models import architecture_of
 Kind = Literal["model", "data", "file"]
 MOST_LOOKED_AT = 2000
 MOST_GIVEN = 50
-DATA_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".npz", ".txt", ".text", ".md"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson"})
+"""Of which a folder holds one, or none and folders of images by class."""
+DATA_SUFFIXES = TABLE_SUFFIXES | {".json", ".parquet", ".npz", ".txt", ".text", ".md"}
 
 
 @dataclass(frozen=True, slots=True)

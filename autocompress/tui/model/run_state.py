@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from autocompress.limits import Bound, parse_bound
@@ -398,7 +398,9 @@ class RunState:
     @property
     def since_improvement(self) -> int | None:
         """How many trials ended since the front last changed; None before it held any but the original."""
-        return None if self.last_improvement is None else next(reversed(self.trials)) - self.last_improvement
+        if self.last_improvement is None:
+            return None
+        return sum(1 for _ in takewhile(lambda number: number != self.last_improvement, reversed(self.trials)))
 
 
 def parsed(line: bytes) -> dict[str, Any] | None:

@@ -80,7 +80,8 @@ class LogScreen(RunScreen):
         if self._offset == 0 and size > LARGEST_BYTES:
             self._offset = size - LARGEST_BYTES
         cut = f" (the last {LARGEST_BYTES // 2**20} MB of {size / 1e6:.1f} MB)" if size > LARGEST_BYTES else ""
-        where.update(f"{self.path}{cut}" if size else f"{self.path} is empty.")
+        nothing = f"{self.path} is empty: nothing was printed while this trial was built and measured."
+        where.update(f"{self.path}{cut}" if size else self.glyphs.plain(nothing))
         if size == self._offset:
             return
         with self.path.open("rb") as stream:

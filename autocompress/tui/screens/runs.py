@@ -83,6 +83,8 @@ class RunsScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.left: Path | None = None
+        """The run that one comes back from, until the cursor is on it."""
         self._runs = RunList(is_locked)
         self._folders: list[Path] = []
         self._shown: list[Path] = []
@@ -138,6 +140,8 @@ class RunsScreen(Screen[None]):
             self._folders = folders
             self._runs.forget(folders)
             self._fill()
+        if self.left in self._shown:
+            self._list.highlighted, self.left = self._shown.index(self.left), None
         if self._reader is not None and self._reader.is_running:
             return
         stale = [folder for folder in folders if not self._runs.is_fresh(folder)]

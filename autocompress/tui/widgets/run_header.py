@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual.content import Content
@@ -94,7 +95,14 @@ def first_line(title: str, state: RunState, glyphs: Glyphs, width: int, pulse: P
     left = state.seconds_left
     if pulse.is_alive and left is not None and state.activity in (RUNNING, PAUSED):
         parts.append((f"  ETA ~{clock(left)}", "$quiet"))
-    return Content.assemble(*parts)
+    return _fitting(parts, width)
+
+
+def _fitting(parts: Sequence[Part], width: int) -> Content:
+    """As many of the parts as fit, from the left: rather one less than half of one."""
+    line = Content.assemble(*parts)
+    is_laid_out = width > 0
+    return _fitting(parts[:-1], width) if is_laid_out and line.cell_length > width and len(parts) > 1 else line
 
 
 def _ended_badly(state: RunState, glyphs: Glyphs) -> list[Part]:
@@ -120,7 +128,8 @@ def second_line(state: RunState, glyphs: Glyphs, width: int) -> Content:
         parts.append((f"  front {len(state.front)}", ""))
         if state.last_improvement is not None and state.since_improvement is not None:
             parts.append((_since(state.last_improvement, state.since_improvement), "$quiet"))
-    return Content.assemble(*((glyphs.plain(text), style) for text, style in parts))
+    plain: list[Part] = [(glyphs.plain(text), style) for text, style in parts]
+    return _fitting(plain, width)
 
 
 def _without_best(state: RunState) -> list[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from textual import on
@@ -13,6 +14,9 @@ from autocompress.tui.screens.wizard.choice_list import Choice, ChoiceList
 from autocompress.tui.screens.wizard.field import Field
 from autocompress.tui.screens.wizard.path_field import PathField
 from autocompress.tui.screens.wizard.step import Step
+
+RUNTIMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+"""On a CPU, by the module that is there where they are installed."""
 
 
 class DataStep(Step):
@@ -35,7 +39,7 @@ class DataStep(Step):
         self.query_one(PathField).fill(self.draft.data)
         why_not = why_no_device()
         devices = [
-            Choice("cpu", "CPU", "PyTorch, ONNX Runtime, OpenVINO"),
+            Choice("cpu", "CPU", ", ".join(name for module, name in RUNTIMES.items() if find_spec(module))),
             Choice("cuda", "CUDA", "an NVIDIA GPU", reason=f"{why_not}" if why_not else None),
         ]
         self.query_one("#device", ChoiceList).fill(devices, {self.draft.device}, self.glyphs)
