@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 
 FORGOTTEN_AFTER_SECONDS = 7 * 24 * 3600
 """What an interrupted step left is kept this long for another attempt."""
+CIRCUMSTANCES = ("_name_or_path", "transformers_version")
+"""In a model's configuration."""
 
 
 def run_job(job: Job, stages: Stages) -> Answer:
@@ -93,7 +96,7 @@ def prepare(job: PrepareJob, stages: Stages) -> Prepared:
         model = CompressibleModel(module)
         model.require_finite()
         facts = facts_of(module, workspace.task)
-        model_key = _model_key(module)
+        model_key = model_key_of(module)
     with stages.stage("read data"):
         parts, samples = read_samples(workspace, task)
         for number, (part, prepared_samples) in enumerate(samples.items(), 1):
@@ -127,14 +130,19 @@ def _format(name: str) -> Format:
     return chosen
 
 
-def _model_key(module: nn.Module) -> str:
-    """SHA-256 over the names, types, shapes and bytes of all parameters and buffers, and the configuration."""
+def model_key_of(module: nn.Module) -> str:
+    """SHA-256 over the names, types, shapes and bytes of all parameters and buffers, and the configuration.
+
+    Where the model lies and which version of a library wrote or reads it is no part of what it is.
+    """
     import torch
 
     hasher = hashlib.sha256(type(module).__name__.encode())
     config = getattr(module, "config", None)
     if config is not None and hasattr(config, "to_json_string"):
-        hasher.update(config.to_json_string(use_diff=False).encode())
+        settings = json.loads(config.to_json_string(use_diff=False))
+        told = {name: value for name, value in settings.items() if name not in CIRCUMSTANCES}
+        hasher.update(json.dumps(told, sort_keys=True).encode())
     for name, tensor in module.state_dict().items():
         hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         hasher.update(tensor.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data)
