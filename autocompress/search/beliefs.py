@@ -1,4 +1,4 @@
-"""What is believed of a recipe's loss before anything is measured, by rule of thumb.
+"""What is believed of a recipe's loss and latency before anything is measured, by rule of thumb.
 
 The rules are round figures by the trials of `benchmarks/search_real.py` on a convolutional network, a BERT and a vision
 transformer, of which each loses several times as much as another by some of the steps. The search drops a belief that
@@ -25,6 +25,16 @@ SHARE_WITH_TRAINING = 0.3
 """Of structure and pruning, where a later step trains."""
 SHARE_OF_ATTENTION = 0.4
 """Of a step on attention's weights alone."""
+
+LOG_LATENCY_OF_A_GRAPH = -1.0
+"""Of a whole graph in a runtime of its own, over PyTorch's layers one by one; in logarithms, as all that follow."""
+LOG_LATENCY_OF_INTEGERS = -0.7
+"""Computed by integer kernels."""
+LOG_LATENCY_OF_EMULATED_HALF = 1.1
+"""In PyTorch on a CPU, which has no kernels for it."""
+SHARE_OF_WORK = {"heads": 0.3, "ffn_width": 0.6, "low_rank": 0.7}
+"""Of a call, by the structure that less is left of; of what is not named here, all."""
+GRAPH_FORMATS = ("onnx", "openvino")
 
 
 def believed_loss(recipe: Recipe) -> float:
@@ -68,3 +78,19 @@ def _loss(step: Step) -> float:
     if code is not None:
         return LOSS_OF_FOUR_BITS * calibrated * math.pow(4.0, 4 - code)
     return 0.0
+
+
+def believed_log_latency(recipe: Recipe, device: str) -> float:
+    """The logarithm of a call's time over the original's. What only codes or zeroes weights leaves it as it is."""
+    in_graph = recipe.format in GRAPH_FORMATS
+    log = LOG_LATENCY_OF_A_GRAPH if in_graph else 0.0
+    for step in recipe.steps:
+        keep = _knob(step, "keep")
+        if keep is not None:
+            share = SHARE_OF_WORK.get(step.tag, 1.0) * _share(step, is_trained=False)
+            log += math.log(1 - share * (1 - keep))
+        elif step.phase is Phase.COMPUTE and _code_bits(step) is not None:
+            log += LOG_LATENCY_OF_INTEGERS
+        elif step.tag == "fp16" and not in_graph and device == "cpu":
+            log += LOG_LATENCY_OF_EMULATED_HALF
+    return log

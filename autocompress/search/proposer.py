@@ -12,7 +12,7 @@ from autocompress.objectives import figures_of, vram_bytes
 from autocompress.recipe import Recipe
 from autocompress.records import Estimate, Measurement, Status, TrialRecord
 from autocompress.rounding import significant
-from autocompress.search.beliefs import believed_loss
+from autocompress.search.beliefs import believed_log_latency, believed_loss
 from autocompress.search.sampler import Figure, Reading, RecipeSampler, Space, Stage, StopWhenSpent, TrialOutcome
 from autocompress.search.study import DIRECTIONS, WORST_VALUES
 from autocompress.size_forecast import SizeForecast
@@ -120,7 +120,7 @@ class Proposer:
         self._largest_bytes = size_bound(constraints, original_bytes)
         hundredth = self._hundredth_of_the_metric()
         unit = max(limits.get("drop", hundredth), SMALLEST_UNIT)
-        drop = Figure("drop", shift=unit, cap=FAR_BEYOND * unit)
+        drop = Figure("drop", shift=unit, cap=FAR_BEYOND * unit, floor=0.0)
         others = [Figure(name) for name in ("ram", "vram") if name in limits]
         space = Space(
             propose=self.space.propose,
@@ -128,6 +128,7 @@ class Proposer:
             key=lambda recipe: recipe.digest,
             predicted=lambda recipe: {
                 "size": math.log(self.forecast.of(recipe).n_bytes / self.forecast.original.n_bytes),
+                "latency": believed_log_latency(recipe, self.space.device),
                 "drop": believed_loss(recipe) * hundredth,
             },
             stages=stages_of,

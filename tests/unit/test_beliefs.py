@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from recipe_strategies import recipes
 
 from autocompress.recipe import Recipe, steps_from_plain
-from autocompress.search.beliefs import believed_loss
+from autocompress.search.beliefs import believed_log_latency, believed_loss
 
 
 def recipe(*steps: dict[str, Any] | str) -> Recipe:
@@ -37,7 +37,20 @@ def test_training_is_believed_to_make_up_for_what_was_taken_out() -> None:
     assert believed_loss(recipe(narrow, {"distil": {}})) < believed_loss(recipe(narrow)) / 2
 
 
+def test_what_computes_less_is_believed_to_be_faster_and_what_only_codes_weights_is_not() -> None:
+    def log(*steps: Any, device: str = "cpu") -> float:
+        return believed_log_latency(recipe(*steps), device)
+
+    assert log() < believed_log_latency(Recipe(format="pytorch"), "cpu") == 0.0
+    assert log({"rtn": {"bits": 4}}) == log({"magnitude": {"sparsity": 0.7}}) == log()
+    assert log("int8_dynamic") < log()
+    assert log({"layers": {"keep": 0.5}}) < log({"ffn_width": {"keep": 0.5}}) < log({"heads": {"keep": 0.5}}) < log()
+    half = Recipe(steps=steps_from_plain(["fp16"]), format="pytorch")
+    assert believed_log_latency(half, "cpu") > 0.0 == believed_log_latency(half, "cuda")
+
+
 @settings(max_examples=100, deadline=None)
 @given(recipes())
 def test_something_finite_is_believed_of_every_recipe(one: Recipe) -> None:
     assert 0 <= believed_loss(one) < 100
+    assert -10 < believed_log_latency(one, "cpu") < 10

@@ -53,17 +53,26 @@ def improvement_by_chance(
 
 @pytest.mark.parametrize("limits", [(np.inf,) * 3, (np.inf, 0.7, 0.4), (0.5, np.inf, 5.0)])
 @pytest.mark.parametrize("size", [0, 1, 6])
-def test_expected_improvement_is_the_mean_over_draws(limits: tuple[float, ...], size: int) -> None:
+@pytest.mark.parametrize("floor", [-np.inf, 0.3])
+def test_expected_improvement_is_the_mean_over_draws(limits: tuple[float, ...], size: int, floor: float) -> None:
     generator = np.random.default_rng(size)
-    front = generator.uniform(0.2, 1.0, (size, 3))
+    front = np.maximum(generator.uniform(0.2, 1.0, (size, 3)), (0.0, 0.0, floor))
     beliefs = [
         Belief(generator.uniform(0, 1, 4), generator.uniform(0.05, 0.4, 4)),
         Belief(generator.uniform(0, 1, 4), np.full(4, 1e-4)),
-        Belief(np.log(generator.uniform(0.1, 0.8, 4)), generator.uniform(0.05, 0.8, 4), shift=0.05),
+        Belief(np.log(generator.uniform(0.1, 0.8, 4)), generator.uniform(0.05, 0.8, 4), shift=0.05, floor=floor),
     ]
     exact = expected_improvement(undominated(front, REFERENCE), beliefs, limits)
     mean, error = improvement_by_chance(front, beliefs, limits)
     assert np.abs(exact - mean) == pytest.approx(np.zeros(4), abs=float(5 * error.max() + 1e-6))
+
+
+def test_what_lies_below_the_floor_is_no_better_than_the_floor() -> None:
+    there = undominated(np.array([[0.0]]), (1.0,))
+    better = Belief(np.array([-0.5]), np.array([0.1]))
+    assert expected_improvement(there, [better], (np.inf,))[0] == pytest.approx(0.5)
+    as_good = Belief(np.array([-0.5]), np.array([0.1]), floor=0.0)
+    assert expected_improvement(there, [as_good], (np.inf,))[0] == 0.0
 
 
 def test_a_shifted_logarithm_keeps_below_a_limit_as_often_as_its_draws() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,12 +24,14 @@ class Figure:
         shift: for a figure that gets out of hand when it gets large, as a loss of quality does: log(figure + shift)
             is predicted instead of the figure itself. Differences of about this size are what matters.
         cap: a value beyond which all are equally bad; they are not told apart.
+        floor: a value below which all are equally good: what lies lower enlarges no hypervolume.
         deviation: standard deviation of a reading where the trial does not tell it.
     """
 
     name: str
     shift: float | None = None
     cap: float | None = None
+    floor: float = -math.inf
     deviation: float = 0.0
 
     def scaled(self, values: Array, deviations: Array) -> tuple[Array, Array]:
@@ -43,8 +46,8 @@ class Figure:
         return values if self.shift is None else np.log(np.maximum(values + self.shift, self.shift / 4))
 
     def unscaled(self, values: Array) -> Array:
-        """The inverse."""
-        return values if self.shift is None else np.exp(values) - self.shift
+        """The inverse, as far down as it matters."""
+        return np.maximum(values if self.shift is None else np.exp(values) - self.shift, self.floor)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -91,18 +92,28 @@ class Belief:
     Attributes:
         mean, deviation: shape (n_points,), on the scale on which it is normal.
         shift: None where the value itself is normal.
+        floor: a value below which all are equally good; minus infinity where less is always better.
     """
 
     mean: Array
     deviation: Array
     shift: float | None = None
+    floor: float = -math.inf
 
     def below(self, limits: Array) -> Array:
         """Probability of a value of at most each limit, shape (n_points, n_limits)."""
         return np.asarray(ndtr(self._standardised(limits)))
 
     def shortfall(self, limits: Array) -> Array:
-        """Expectation of how far the value stays below each limit (zero beyond it), shape (n_points, n_limits)."""
+        """Expectation of how far the value stays below each limit (zero beyond it), shape (n_points, n_limits).
+
+        Not farther than down to the floor.
+        """
+        if math.isinf(self.floor):
+            return self._shortfall(limits)
+        return self._shortfall(np.maximum(limits, self.floor)) - self._shortfall(np.array([self.floor]))
+
+    def _shortfall(self, limits: Array) -> Array:
         finite = np.where(np.isneginf(limits), 0.0, limits)
         standard = self._standardised(limits)
         if self.shift is None:
@@ -122,9 +133,9 @@ class Belief:
         return (scaled[None, :] - self.mean[:, None]) / self.deviation[:, None]
 
     def draw(self, generator: np.random.Generator) -> Array:
-        """One value of each point."""
+        """One value of each point, the floor where it is lower."""
         drawn = self.mean + self.deviation * generator.standard_normal(len(self.mean))
-        return np.asarray(drawn if self.shift is None else np.exp(drawn) - self.shift)
+        return np.asarray(np.maximum(drawn if self.shift is None else np.exp(drawn) - self.shift, self.floor))
 
 
 def expected_improvement(boxes: Boxes, beliefs: Sequence[Belief], limits: Sequence[float]) -> Array:

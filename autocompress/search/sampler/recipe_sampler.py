@@ -333,16 +333,14 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         """See what became of the proposals so far."""
         if self._promises is None:
             return
-        names = [figure.name for figure in self._figures[:n_objectives]]
         self._promises.follow(
-            [
-                (
-                    candidate.key,
-                    [outcome.readings[name].value for name in names] if self._violation(outcome) <= 0 else None,
-                )
-                for candidate, outcome in learnt.finished
-            ]
+            (candidate.key, self._objectives(outcome, n_objectives) if self._violation(outcome) <= 0 else None)
+            for candidate, outcome in learnt.finished
         )
+
+    def _objectives(self, outcome: TrialOutcome, n_objectives: int) -> list[float]:
+        """As measured, as far down as it matters."""
+        return [max(outcome.readings[one.name].value, one.floor) for one in self._figures[:n_objectives]]
 
     def _by_model(self, learnt: Learnt[Configuration], n_objectives: int) -> Proposal[Configuration]:
         assert self._pool is not None
@@ -394,10 +392,9 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         self, measured: list[tuple[Candidate[Configuration], TrialOutcome]], n_objectives: int
     ) -> list[Candidate[Configuration]]:
         """The front inside the limits, and those that break them least."""
-        names = [figure.name for figure in self._figures[:n_objectives]]
         order = sorted(measured, key=lambda one: max(0.0, self._violation(one[1])))
         feasible = [one for one in measured if self._violation(one[1]) <= 0]
-        values = np.array([[outcome.readings[name].value for name in names] for _, outcome in feasible])
+        values = np.array([self._objectives(outcome, n_objectives) for _, outcome in feasible])
         front = [
             candidate
             for (candidate, _), point in zip(feasible, values, strict=True)

@@ -125,7 +125,7 @@ class View(Generic[Configuration]):
         rows = self._foreknowledge.features.rows(candidates)
         model = self._models[figure.name]
         mean, deviation = model.predict(rows, self._foreknowledge.predicted(figure, candidates))
-        return Belief(mean, deviation, figure.shift)
+        return Belief(mean, deviation, figure.shift, figure.floor)
 
     def _model(
         self,
