@@ -52,7 +52,7 @@ class Proposal(Generic[Configuration]):
 
     Attributes:
         origin: ``known_good``; ``model``; ``guard``: by a model without prior beliefs; ``tpe`` where the models cannot
-            say or aren't trusted; ``random`` where that has nothing new either.
+            say, or nothing inside the limits is known; ``random`` where that has nothing new either.
         gain: by how much it is expected to enlarge the hypervolume, where a model said so.
     """
 
