@@ -485,7 +485,7 @@ def test_t_opens_an_edited_recipe_to_try(run: Path, search: StandIn) -> None:
 
 
 def test_an_answer_goes_after_some_seconds(run: Path, search: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autocompress.tui.screens.dashboard.SECONDS_TO_READ", 1.0)
+    monkeypatch.setattr("autocompress.tui.widgets.message_line.SECONDS_TO_READ", 1.0)
 
     async def script(pilot: Pilot[None]) -> None:
         await until_shown(pilot, "running")

@@ -17,8 +17,9 @@ from autocompress.tui.attachment import StorageAttachment, is_locked
 from autocompress.tui.model.run_list import RunList, run_folders
 from autocompress.tui.screens import stored
 from autocompress.tui.screens.dashboard import DashboardScreen
-from autocompress.tui.screens.runs import RunsScreen, age_text, count_problem, url_problem
+from autocompress.tui.screens.runs import RunsScreen, count_problem, url_problem
 from autocompress.tui.screens.stored import shown_url
+from autocompress.tui.widgets.run_lines import age_text
 
 
 @pytest.fixture

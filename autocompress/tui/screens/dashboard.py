@@ -9,10 +9,9 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Footer, Input
 
 from autocompress.tui.attachment import StorageAttachment
 from autocompress.tui.model.advice import advice
@@ -23,6 +22,7 @@ from autocompress.tui.screens.steering import Steering
 from autocompress.tui.widgets.detail_pane import DetailPane
 from autocompress.tui.widgets.filter_bar import FilterBar
 from autocompress.tui.widgets.front_plot import FrontPlot
+from autocompress.tui.widgets.message_line import MessageLine
 from autocompress.tui.widgets.now_pane import NowPane
 from autocompress.tui.widgets.run_header import Pulse, RunHeader
 from autocompress.tui.widgets.trials_table import TrialsTable
@@ -33,8 +33,6 @@ SHARE_FOR_ROWS = 8
 """New trials wait so many times as long as it took to draw them last: with 20,000 of them half a second."""
 MANY_TRIALS, SECONDS_BEFORE_MANY = 5_000, 0.25
 """Among so many, a filter waits until its writer pauses."""
-SECONDS_TO_READ = 12.0
-"""A sentence above the keys stays so long."""
 PANES = ("trials", "front", "detail", "now")
 
 
@@ -60,9 +58,6 @@ class DashboardScreen(Steering):
     .-ascii DashboardScreen #detail:focus, .-ascii DashboardScreen #now:focus { border: ascii $primary; }
     DashboardScreen #now { height: 4; padding: 0 1; }
     DashboardScreen #detail { padding: 0 1; }
-    DashboardScreen #message {
-        height: 1; padding: 0 1; color: $quiet; text-wrap: nowrap; text-overflow: ellipsis;
-    }
 
     DashboardScreen.-medium #body { grid-size: 2 2; grid-columns: 51% 1fr; grid-rows: 1fr 15; }
     DashboardScreen.-medium.-short #body { grid-rows: 1fr 9; }
@@ -129,8 +124,6 @@ class DashboardScreen(Steering):
         self.pane = 1
         self._is_alive = True
         self._told_problem = False
-        self._message: Content | None = None
-        self._message_timer: Timer | None = None
         self._n_said = 0
         self._detail_timer: Timer | None = None
         self._rows_timer: Timer | None = None
@@ -143,7 +136,7 @@ class DashboardScreen(Steering):
         self.header = RunHeader()
         self.table, self.plot = TrialsTable(id="trials"), FrontPlot(id="front")
         self.detail, self.now = DetailPane(id="detail"), NowPane(id="now")
-        self.message, self.filter_bar = Static(id="message", markup=False), FilterBar()
+        self.message, self.filter_bar = MessageLine(), FilterBar()
         yield self.header
         with Container(id="body"):
             yield self.table
@@ -174,7 +167,7 @@ class DashboardScreen(Steering):
     def refresh_run(self) -> None:
         """Draw what changed."""
         self.refresh_clock()
-        self._draw_message()
+        self._tell_news()
         self._draw_rows_in_turn()
 
     def refresh_clock(self) -> None:
@@ -245,34 +238,16 @@ class DashboardScreen(Steering):
 
     def tell(self, text: str, *, accepted: bool | None = None) -> None:
         """Show a sentence in the message line for some seconds, or until there is another."""
-        glyph, style = self._said_style(accepted)
-        self._message = Content.assemble((glyph, style), (self.glyphs.plain(text), style))
-        self.message.update(self._message, layout=False)
-        if self._message_timer is not None:
-            self._message_timer.stop()
-        self._message_timer = self.set_timer(SECONDS_TO_READ, self._forget_message)
+        self.message.say(text, self.glyphs, accepted=accepted)
 
-    def _forget_message(self) -> None:
-        self._message = None
-        if self.owner.attachment is not None:
-            while_it_stands(self, self._draw_message)
-
-    def _said_style(self, accepted: bool | None) -> tuple[str, str]:
-        if accepted is None:
-            return "", "$foreground"
-        return (f"{self.glyphs.done} ", "$success") if accepted else (f"{self.glyphs.violates} ", "$error")
-
-    def _draw_message(self) -> None:
+    def _tell_news(self) -> None:
         said = self.state.said
         if len(said) < self._n_said:
             self._n_said = 0  # the log began anew
         if len(said) > self._n_said:
             self._n_said = len(said)
             self.tell(self.answer_text(said[-1]), accepted=said[-1].accepted)
-            return
-        if self._message is None:
-            hint = advice(self.state)
-            self.message.update(Content.styled(self.glyphs.plain(hint), "$accent") if hint else "", layout=False)
+        self.message.advise(advice(self.state), self.glyphs)
 
     def on_resize(self, _: events.Resize) -> None:
         """Hidden panes have no size: draw those that are shown now."""
@@ -413,8 +388,7 @@ class DashboardScreen(Steering):
             self._close_filter()
         elif self.view.hide_infeasible:
             self.view.toggle_infeasible()
-        self._message = None
-        self._draw_message()
+        self.message.forget()
         self._draw_rows()
 
     def action_sort(self) -> None:

@@ -15,13 +15,10 @@ from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option, OptionDoesNotExist
 from textual.worker import Worker, get_current_worker
 
-from autocompress.report.numbers import ratio, signed
 from autocompress.tui.attachment import Attachment, StorageAttachment, is_locked
-from autocompress.tui.model.figure_rows import gained
-from autocompress.tui.model.headroom import LIMIT_WORDS
-from autocompress.tui.model.run_list import RunList, RunRow, run_folders
-from autocompress.tui.model.trial import Trial
+from autocompress.tui.model.run_list import RunList, run_folders
 from autocompress.tui.theme import Glyphs
+from autocompress.tui.widgets.run_lines import RunLines, about_run
 
 if TYPE_CHECKING:
     from autocompress.tui.app import AutocompressApp
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BEFORE_FIRST_LOOK = 0.02
 """A run that is opened at once covers this screen before that; then nothing is read."""
-WIDE = 100
 NOTHING_HERE = """There are no runs in {root} yet.
 
   n   search for the best way to shrink a model of yours
@@ -217,37 +213,14 @@ class RunsScreen(Screen[None]):
             parts.append((f"  filter: {self._words} ({len(self._shown)})", "$accent"))
         self.query_one("#title", Static).update(Content.assemble(*parts))
 
-    @property
-    def _widths(self) -> tuple[int, int]:
-        """Of the name and of the model; the model is left out where it is narrow."""
-        room = self.size.width - 61
-        return (room * 3 // 5, room - room * 3 // 5) if self.size.width >= WIDE else (max(10, room), 0)
-
     def _draw_columns(self) -> None:
-        name, model = self._widths
-        heads = f"{'state':<14}{'run':<{name}}{'model':<{model}}" if model else f"{'state':<14}{'run':<{name}}"
         columns = self.query_one("#columns", Static)
-        columns.update(f"{heads}{'trials':>10}  {'size':<8}{'speed':<8}{'quality':<9}{'age':>6}")
+        columns.update(RunLines(self.size.width, self.glyphs).heads())
         columns.display = bool(self._shown)
 
     def _line(self, folder: Path) -> Content:
-        row, glyphs = self._runs.known(folder), self.glyphs
-        name_width, model_width = self._widths
-        name = _fitted(folder.name, name_width - 1, glyphs)
-        if row is None:
-            return Content.styled(f"{'reading' + glyphs.ellipsis:<14}{name}", "$quiet")
-        glyph, style = standing_sign(row, glyphs)
-        parts: list[tuple[str, str]] = [
-            (f"{glyph} {row.standing:<12}", style),
-            (f"{name:<{name_width}}", "bold"),
-        ]
-        if model_width:
-            parts.append((f"{_fitted(_model_name(row.model), model_width - 1, glyphs):<{model_width}}", "$quiet"))
-        count = f"{row.n_trials}/{row.total}" if row.total else glyphs.not_measured
-        parts.append((f"{count:>10}  ", ""))
-        parts += [(glyphs.plain(text), style) for text, style in _best_cells(row, glyphs)]
-        parts.append((f"{age_text(time.time() - row.changed):>6}", "$quiet"))
-        return Content.assemble(*parts)
+        lines = RunLines(self.size.width, self.glyphs)
+        return lines.line(folder.name, self._runs.known(folder), time.time())
 
     def _draw_about(self) -> None:
         about = self.query_one("#about", Static)
@@ -378,82 +351,6 @@ class RunsScreen(Screen[None]):
         self._list.focus()
 
 
-def standing_sign(row: RunRow, glyphs: Glyphs) -> tuple[str, str]:
-    """Glyph and style of what goes on in a run."""
-    return {
-        "starting": (glyphs.waiting, "$primary"),
-        "searching": (glyphs.running, "$success"),
-        "paused": (glyphs.paused, "$warning"),
-        "stopping": (glyphs.running, "$warning"),
-        "done": (glyphs.done, "$feasible"),
-        "interrupted": (glyphs.failed, "$error"),
-        "not begun": (glyphs.not_measured, "$quiet"),
-    }[row.standing]
-
-
-def _best_cells(row: RunRow, glyphs: Glyphs) -> list[tuple[str, str]]:
-    best = row.best
-    if best is None:
-        words = "nothing feasible" if row.n_trials > 1 else glyphs.not_measured
-        return [(f"{words:<25}", "$quiet")]
-    size, speed, quality = best_texts(best, row)
-    return [(f"{size:<8}", "$front"), (f"{speed:<8}", "$front"), (f"{quality:<9}", "")]
-
-
-def best_texts(best: Trial, row: RunRow) -> tuple[str, str, str]:
-    """Size, speed and change of quality of the best trial."""
-    change = gained(best.drop)
-    points = row.metric.is_rate if row.metric else False
-    quality = "–" if change is None else signed(change.value, points=points) + (" pp" if points else "")
-    speed = ratio(best.speedup.value) if best.speedup else "–"
-    return ratio(best.size_ratio), f"{'~' if best.contended else ''}{speed}", quality
-
-
-def about_run(row: RunRow, glyphs: Glyphs) -> Content:
-    """A few lines on one run."""
-    lines: list[Content] = []
-    wanted = ", ".join(
-        f"{LIMIT_WORDS[name]} {glyphs.at_most} {b.written}" for name, b in (row.constraints or {}).items()
-    )
-    model = row.model or "model not read yet"
-    lines.append(Content.assemble((model, "bold"), (f"   {wanted or 'no limits'}", "$quiet")))
-    best = row.best
-    if best is not None:
-        size, speed, quality = best_texts(best, row)
-        metric = row.metric.name if row.metric else "quality"
-        spread = f" [{best.speedup.low:.3g}, {best.speedup.high:.3g}]" if best.speedup else ""
-        lines.append(Content.assemble((f"{glyphs.best} best #{best.number} ", "$accent"), glyphs.plain(best.label)))
-        told = f"  {size} the size, {speed} as fast{spread}, {metric} {quality}"
-        word = {True: "certified", False: "not certified", None: "observed"}[row.certified]
-        lines.append(Content.assemble(glyphs.plain(told), (f"  {word}", "$front" if row.certified else "$quiet")))
-    elif row.n_trials > 1:
-        lines.append(
-            Content.styled(
-                "no recipe is inside every limit"
-                if row.standing == "done"
-                else "no recipe is inside every limit so far",
-                "$warning",
-            )
-        )
-    counts = f"{row.n_front} on the front, {row.n_failed} failed"
-    lines.append(Content.styled(glyphs.plain(f"{counts}   {row.reason}" if row.reason else counts), "$quiet"))
-    hint = {
-        "interrupted": "R goes on with it, enter opens it",
-        "done": "enter opens it, R adds trials",
-        "not begun": "its search has not told anything yet; R starts it",
-    }.get(row.standing, "enter watches it")
-    lines.append(Content.styled(hint, "$primary"))
-    return Content("\n").join(lines)
-
-
-def age_text(seconds: float) -> str:
-    """``41 min``, ``3 h``, ``12 d``."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(0, seconds):.0f} s"
-
-
 def url_problem(text: str) -> str | None:
     """Why a text is no URL of a storage."""
     return None if "://" in text.strip(":/") else "Write a URL, such as sqlite:///study.db"
@@ -462,12 +359,3 @@ def url_problem(text: str) -> str | None:
 def count_problem(text: str) -> str | None:
     """Why a text is no number of trials to add."""
     return None if text.strip().isdigit() and 0 < int(text) <= 1_000_000 else "Write a whole number, such as 20"
-
-
-def _model_name(model: str) -> str:
-    return model.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _fitted(text: str, width: int, glyphs: Glyphs) -> str:
-    plain = glyphs.plain(text)
-    return plain if len(plain) <= width else plain[: max(0, width - 1)] + glyphs.ellipsis
