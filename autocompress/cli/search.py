@@ -283,7 +283,7 @@ def _kept(run: str) -> Iterator[None]:
             name = RunFolder.open(run).name
         except RunError:
             raise Interrupted("interrupted before anything was found out") from None
-        remedy = f"Go on with `autocompress resume {name}`."
+        remedy = f"Go on with `autocompress resume {name}`; `autocompress show {name}` shows what there is."
         raise Interrupted("interrupted; all that was found out is kept", remedy=remedy) from None
 
 

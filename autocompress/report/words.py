@@ -27,6 +27,8 @@ ENDINGS = {
 }
 GROWTH_WORTH_A_WORD = 1.05
 """RAM differs by a few percent from process to process."""
+SLOWDOWN_WORTH_A_WORD = 1.05
+"""Nobody would choose otherwise for less, however sure it is."""
 
 
 def method_in_words(record: TrialRecord, results: Results) -> str:
@@ -235,7 +237,7 @@ def _pruned_in_vain(record: TrialRecord, without: TrialRecord, step: Step) -> It
 
 def _slower_than_float(record: TrialRecord, without: TrialRecord, step: Step) -> Iterator[str]:
     latency, before = _latencies(record, without)
-    if latency and before and latency.high < before.low:
+    if latency and before and latency.high < before.low and latency.value * SLOWDOWN_WORTH_A_WORD < before.value:
         kernel = record.artifact.kernel if record.artifact else ""
         reason = f"its weights are computed as {kernel}" if kernel else "the runtime has no fast kernel for it here"
         yield (

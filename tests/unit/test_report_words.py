@@ -127,6 +127,10 @@ def test_int8_that_is_slower_than_float_names_its_kernel() -> None:
     assert "int8 (ConvInteger)" in told
 
 
+def test_three_percent_less_speed_is_not_worth_a_warning() -> None:
+    assert not warnings_of(TWIN, trial(2, ["int8_dynamic"], "onnx", measurement(size=0.3, speedup=1.94)))
+
+
 def test_ram_and_files_that_grew_are_told() -> None:
     told = warnings_of(trial(2, ["rtn"], "pytorch", measurement(size=1.2, ram=1.5), kernel="float32 after unpacking"))
     assert "takes 618 MB of RAM where the original takes 412 MB" in told
