@@ -13,7 +13,16 @@ from autocompress.recipe import Recipe
 from autocompress.records import Estimate, Measurement, Status, TrialRecord
 from autocompress.rounding import significant
 from autocompress.search.beliefs import believed_log_latency, believed_loss
-from autocompress.search.sampler import Figure, Reading, RecipeSampler, Space, Stage, StopWhenSpent, TrialOutcome
+from autocompress.search.sampler import (
+    Figure,
+    Reading,
+    RecipeSampler,
+    Space,
+    Stage,
+    StopWhenSpent,
+    TrialOutcome,
+    reader_of,
+)
 from autocompress.search.study import DIRECTIONS, WORST_VALUES
 from autocompress.size_forecast import SizeForecast
 from autocompress.space import SearchSpace
@@ -22,6 +31,7 @@ from autocompress.spec import Constraints
 KNOWN_GOOD = "known_good"
 SMALLEST_UNIT = 1e-4
 HUNDREDTH = 0.01
+NO_FIGURES = "no figures"
 BREADTH = 0.35
 """Asking a space whose every option is checked for validity takes milliseconds."""
 FAR_BEYOND = 4.0
@@ -72,8 +82,8 @@ class Proposer:
         for index, (recipe, origin) in enumerate(self._queue):
             if origin != KNOWN_GOOD or not self.is_too_large(recipe):
                 return self._queue.pop(index)
-        proposal = self._sampler.propose(known, seen, n_objectives=len(DIRECTIONS))
-        self.is_spent = self._until_spent.is_spent(self._sampler)
+        proposal = self.sampler.propose(known, seen, n_objectives=len(DIRECTIONS))
+        self.is_spent = self._until_spent.is_spent(self.sampler)
         return (proposal.candidate.configuration, "sampler") if proposal else None
 
     def retry(self, recipe: Recipe) -> None:
@@ -133,9 +143,11 @@ class Proposer:
             },
             stages=stages_of,
         )
-        self._sampler: RecipeSampler[Recipe] = RecipeSampler(
+        figures = (Figure("size"), Figure("latency"), drop, *others)
+        self._read_plain = reader_of(figures)
+        self.sampler: RecipeSampler[Recipe] = RecipeSampler(
             space,
-            (Figure("size"), Figure("latency"), drop, *others),
+            figures,
             limits,
             reference=(0.0, 0.0, 2 * unit),
             read=self._read,
@@ -155,9 +167,7 @@ class Proposer:
         stored = trial.user_attrs.get("record")
         values = dict(zip(("size", "latency", "drop"), trial.values, strict=True))
         if stored is None:
-            readings = {name: Reading(value) for name, value in values.items()}
-            failed = tuple(trial.values) == WORST_VALUES
-            return TrialOutcome(failure="no figures") if failed else TrialOutcome(readings)
+            return TrialOutcome(failure=NO_FIGURES) if tuple(trial.values) == WORST_VALUES else self._read_plain(trial)
         record = TrialRecord.model_validate_json(stored)
         seconds = {time.stage: time.seconds for time in record.stages if not time.cached}
         measured = record.measurement
@@ -223,5 +233,5 @@ def _deviation(estimate: Estimate) -> float:
 def _signature(record: TrialRecord) -> str:
     """An error's words without what differs from trial to trial."""
     error = record.error
-    words = f"{error.stage}: {error.message.splitlines()[0] if error.message else ''}" if error else "no figures"
+    words = f"{error.stage}: {error.message.splitlines()[0] if error.message else ''}" if error else NO_FIGURES
     return f"{record.status.value} {re.sub(r'[0-9]+', '#', words)}"

@@ -223,6 +223,20 @@ class TestCertify:
         assert len({recipe.canonical().digest for recipe in recipes}) == len(recipes) >= 40
 
 
+class TestForetoldTrials:
+    def test_order_counts_how_often_what_is_inside_is_thought_likelier(self) -> None:
+        likelier = benchmark("foretold_trials").likelier
+        inside = np.array([True, True, False, False])
+        assert likelier(np.array([0.9, 0.8, 0.2, 0.1]), inside) == 1.0
+        assert likelier(np.array([0.5, 0.5, 0.5, 0.5]), inside) == 0.5
+        assert likelier(np.array([0.9, 0.1, 0.5, 0.2]), inside) == 0.5
+
+    def test_a_loss_that_is_surely_below_the_limit_is_surely_inside(self) -> None:
+        script = benchmark("foretold_trials")
+        losses = script.Belief(np.log(np.array([0.001, 1.0]) + 0.01), np.array([0.1, 0.1]), shift=0.01)
+        assert script.probability_inside(losses, 0.01) == pytest.approx([1.0, 0.0], abs=1e-6)
+
+
 class TestSearchReal:
     def tried(self, seconds: float, bits: int, size: float, latency: float, excess: float = -1.0) -> Any:
         recipe = Recipe(steps=steps_from_plain([{"rtn": {"bits": bits}}]), format="onnx").model_dump(mode="json")

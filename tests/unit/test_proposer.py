@@ -122,7 +122,7 @@ def test_other_limits_hold_for_the_next_proposal() -> None:
     space = space_on("bert")
     proposer = Proposer(space, 0, ORIGINAL)
     proposer.judge_by(Constraints.model_validate({"size": "0.25x"}))
-    assert proposer._sampler.limits == {"size": pytest.approx(math.log(0.25))}
+    assert proposer.sampler.limits == {"size": pytest.approx(math.log(0.25))}
     tried = [recipe.digest for recipe in space.known_good()]
     assert proposer.next(tried, []) is not None
 
@@ -162,6 +162,26 @@ def test_it_goes_where_trials_were_good_although_it_never_proposes_those_again()
         pruned.append(recipe.step("magnitude") is not None)
         record.tell(entered, [-2.0, -1.0, 0.0] if pruned[-1] else [1.0, 1.0, 0.5])
     assert sum(pruned[-30:]) > 0.6 * 30
+
+
+def test_a_trial_that_tells_how_sure_it_is_is_believed_no_more_than_that() -> None:
+    space = space_on("bert")
+    sampler = Proposer(space, seed=0).sampler
+    candidates = [sampler.space.candidate(space.parameters(recipe)) for recipe in space.known_good()]
+
+    def unsureness(deviation: float) -> float:
+        record = optuna.create_study(directions=DIRECTIONS)
+        for number, one in enumerate(candidates):
+            trial = optuna.trial.create_trial(
+                values=[-1.0, -0.5, 0.002 * (number % 3)],
+                params=one.params,
+                distributions=one.distributions,
+                user_attrs={"deviations": {"drop": deviation}},
+            )
+            record.add_trial(trial)
+        return float(Proposer(space, seed=0).sampler.foretell(record.get_trials(), candidates)["drop"].deviation.mean())
+
+    assert unsureness(0.0005) < unsureness(0.05)
 
 
 def test_a_record_of_recipes_outside_the_space_does_not_disturb(study: Study) -> None:

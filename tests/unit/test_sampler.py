@@ -133,6 +133,27 @@ def test_what_failed_twice_with_the_same_error_is_avoided() -> None:
     assert sum(late) <= 2
 
 
+def test_what_it_foretells_of_trials_that_it_has_not_seen_is_near_what_they_give() -> None:
+    every = Space(toy).every(10_000)
+    assert every is not None
+    chance = random.Random(0)
+    known, asked = chance.sample(every, 60), chance.sample(every, 60)
+    sampler = RecipeSampler(Space(toy), FIGURES, limits=LIMITS, reference=REFERENCE, seed=0)
+    study = study_of(sampler)
+    for one in known:
+        told = {"params": one.params, "distributions": one.distributions}
+        study.add_trial(optuna.trial.create_trial(values=list(figures_of(one.configuration)), **told))
+    foretold = sampler.foretell(study.get_trials(), asked)["lost"]
+    true = np.log([figures_of(one.configuration)[1] + 0.01 for one in asked])
+    assert np.sqrt(np.mean((foretold.mean - true) ** 2)) < 0.3 * np.std(true)
+    assert np.mean(np.abs(foretold.mean - true) < 3 * foretold.deviation) > 0.9
+
+
+def test_of_too_few_trials_it_foretells_nothing() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        RecipeSampler(Space(toy), FIGURES).foretell([], [], n_objectives=2)
+
+
 def test_trials_that_run_are_not_proposed_again_even_before_they_ask() -> None:
     study = searched(10)
     asked = [study.ask() for _ in range(6)]

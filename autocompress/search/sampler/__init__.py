@@ -4,11 +4,13 @@ It knows nothing of the rest of this package: anything that can be asked for by 
 """
 
 from autocompress.search.sampler.figures import Figure, Reading, TrialOutcome, reader_of
+from autocompress.search.sampler.hypervolume import Belief
 from autocompress.search.sampler.recipe_sampler import Proposal, RecipeSampler
 from autocompress.search.sampler.space import Candidate, Space, Stage, Suggests, in_turn
 from autocompress.search.sampler.stopping import StopWhenSpent
 
 __all__ = [
+    "Belief",
     "Candidate",
     "Figure",
     "Proposal",

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from autocompress.search.sampler.figures import Figure, ReadTrial, TrialOutcome, reader_of
 from autocompress.search.sampler.foreknowledge import Foreknowledge
 from autocompress.search.sampler.guide import Guide
+from autocompress.search.sampler.hypervolume import Belief
 from autocompress.search.sampler.pool import Pool
 from autocompress.search.sampler.promises import Promises
 from autocompress.search.sampler.space import Candidate, Configuration, Space
@@ -167,6 +168,30 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         if self._gain is None or self._promises is None:
             return self._gain
         return self._gain * self._promises.kept_share
+
+    def foretell(
+        self,
+        trials: Sequence[FrozenTrial],
+        candidates: Sequence[Candidate[Configuration]],
+        *,
+        n_objectives: int | None = None,
+        guarding: bool = False,
+    ) -> Mapping[str, Belief]:
+        """What is believed of candidates once these trials are known, by the objective's name; nothing is proposed.
+
+        Args:
+            trials: what is known, of one study.
+            candidates: of this sampler's space.
+            n_objectives: by default as many as the finished trials have values.
+            guarding: do without what was believed beforehand.
+
+        Raises:
+            ValueError: the trials are too few to learn from.
+        """
+        with self._lock:
+            learnt, n_objectives = self._learn(trials), n_objectives or self._n_objectives(trials)
+            view = self._view(learnt, n_objectives, guarding=guarding)
+            return {figure.name: view.belief(figure, candidates) for figure in self._figures[:n_objectives]}
 
     # Optuna's side --------------------------------------------------------------------------------------------------
 
@@ -351,16 +376,7 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         self._pool.grow(self._parents(learnt.measured, n_objectives))
         if not self._pool.is_whole:
             self._pool.add(self._guide.suggest(sharp=True) for _ in range(SUGGESTIONS))
-        view = View(
-            self._figures,
-            n_objectives,
-            self._limits,
-            self._reference,
-            learnt,
-            self._foreknowledge,
-            self._strengths,
-            guarding=guarding,
-        )
+        view = self._view(learnt, n_objectives, guarding=guarding)
         candidates = self._pool.without(learnt.seen)
         if not candidates:
             raise ValueError("no candidate is left")
@@ -387,6 +403,18 @@ class RecipeSampler(BaseSampler, Generic[Configuration]):
         if promised is not None and self._promises is not None and view.volume > 0:
             self._promises.make(candidates[best].key, promised / view.volume, guarding=guarding)
         return Proposal(candidates[best], "guard" if guarding else "model", promised)
+
+    def _view(self, learnt: Learnt[Configuration], n_objectives: int, *, guarding: bool) -> View[Configuration]:
+        return View(
+            self._figures,
+            n_objectives,
+            self._limits,
+            self._reference,
+            learnt,
+            self._foreknowledge,
+            self._strengths,
+            guarding=guarding,
+        )
 
     def _parents(
         self, measured: list[tuple[Candidate[Configuration], TrialOutcome]], n_objectives: int

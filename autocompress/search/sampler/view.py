@@ -108,7 +108,7 @@ class View(Generic[Configuration]):
 
         As long as nothing inside the limits was found, the gain is the probability of being there.
         """
-        beliefs = [self._belief(figure, candidates) for figure in self._objectives]
+        beliefs = [self.belief(figure, candidates) for figure in self._objectives]
         if self.is_inside:
             gain = expected_improvement(self._boxes, beliefs, self._limits)
         else:
@@ -116,12 +116,17 @@ class View(Generic[Configuration]):
             gain = np.prod([one.below(limit)[:, 0] for one, limit in zip(beliefs, limits, strict=True)], axis=0)
         for figure in self._others:
             limit = np.array([self._limits_by_name[figure.name]])
-            gain = gain * self._belief(figure, candidates).below(limit)[:, 0]
+            gain = gain * self.belief(figure, candidates).below(limit)[:, 0]
         gain = gain * self._failures.success([candidate.choices for candidate in candidates])
         seconds = np.array([self._costs.seconds(self._foreknowledge.stages(candidate)) for candidate in candidates])
         return gain / np.sqrt(np.maximum(seconds, 1e-3)) if seconds.any() else gain, gain
 
-    def _belief(self, figure: Figure, candidates: list[Candidate[Configuration]]) -> Belief:
+    def belief(self, figure: Figure, candidates: Sequence[Candidate[Configuration]]) -> Belief:
+        """What is believed of a figure of candidates, before the error of measuring it.
+
+        Raises:
+            KeyError: it is neither an objective nor limited, so it is not modelled.
+        """
         rows = self._foreknowledge.features.rows(candidates)
         model = self._models[figure.name]
         mean, deviation = model.predict(rows, self._foreknowledge.predicted(figure, candidates))
