@@ -117,6 +117,9 @@ class Examination:
     @contextmanager
     def _timed_calls(self) -> Iterator[tuple[Callable[[], object], Callable[[], object] | None]]:
         """The timed call of the candidate and, if there is one, of the original; both models are loaded meanwhile."""
+        from autocompress.measure.heap import keep_freed_memory
+
+        keep_freed_memory()
         job, task, model = self._job, self._task, self._job.workspace.model
         inputs = load_inputs(timing_path(job.workspace))
         candidate = self._runner(job.format, job.artifact)
