@@ -25,7 +25,8 @@ class Foretold(Frozen):
     """One recipe's figures before it is run.
 
     ``size_error`` is by how much the size may be off, as a share of it. ``ram_bytes`` is the device's memory where a
-    search is on a device. ``breaks`` are the limits that it breaks even if the figures are as far off as they may be.
+    search is on a device. ``breaks`` are the limits that it breaks even if the figures are as far off as they may be,
+    ``may_break`` those that lie within what they may be off by.
     """
 
     recipe: Recipe
@@ -34,6 +35,7 @@ class Foretold(Frozen):
     ram_bytes: Span
     latency_ms: Span | None
     breaks: tuple[str, ...] = ()
+    may_break: tuple[str, ...] = ()
 
 
 class Estimates(Frozen):

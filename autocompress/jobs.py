@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from autocompress.drift import PRESUMED_DRIFT
 from autocompress.facts import ModelFacts
 from autocompress.frozen import Frozen
 from autocompress.recipe import Recipe
@@ -127,6 +128,8 @@ class MeasureJob(Frozen):
     """Where to keep the outcome of every sample."""
     stakes: Stakes | None = None
     """What the artifact must reach: measuring ends once it surely cannot. None: all is measured."""
+    drift: float = PRESUMED_DRIFT
+    """Of the machine's timings, so far: see `drift.drift`."""
 
 
 class TrialJob(Frozen):

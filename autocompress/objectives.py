@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from autocompress.dominance import nondominated
 from autocompress.limits import LIMIT_NAMES, Bounded, Figures
 from autocompress.limits import violations as limits_exceeded
-from autocompress.records import Measurement, TrialRecord
+from autocompress.records import Measurement, Status, TrialRecord
 from autocompress.spec import Constraints, Preference
 
 LARGEST_FINALISTS = 5
@@ -81,23 +81,62 @@ def _measured(record: TrialRecord) -> Measurement:
 
 
 def pareto_front(records: Iterable[TrialRecord], original: TrialRecord) -> frozenset[int]:
-    """Numbers of the feasible trials that no other feasible trial dominates."""
-    points = {
-        record.number: values
-        for record in records
-        if record.feasible and (values := objective_values(record, original)) is not None
-    }
-    return nondominated(points)
+    """Numbers of the feasible trials that no other feasible trial dominates; one that was given up is not among them.
+
+    Of that one only some samples were judged: it counts once it was measured whole, see `worth_completing`.
+    """
+    return nondominated(_points((record for record in records if _stands(record)), original))
+
+
+def worth_completing(
+    records: Iterable[TrialRecord], original: TrialRecord, constraints: Constraints
+) -> list[TrialRecord]:
+    """The trials that were not measured whole and, by what is known of them, would be on the front.
+
+    There are none of them until limits are changed: a trial is given up only where it surely breaks a limit or is
+    dominated, and memory is not measured only where that is not limited.
+    """
+    records = list(records)
+    latest = {record.recipe.digest: record for record in records}
+    limits_memory = constraints.ram is not None or constraints.vram is not None
+    lacking = [
+        record
+        for record in latest.values()
+        if record.status is Status.COMPLETE
+        and (_was_given_up(record) or (limits_memory and _measured(record).ram is None))
+        and all(excess <= 0 for name, excess in record.violations.items() if _is_known(record, name))
+    ]
+    if not lacking:
+        return []
+    front = nondominated(_points([*(record for record in records if _stands(record)), *lacking], original))
+    return [record for record in lacking if record.number in front]
+
+
+def _stands(record: TrialRecord) -> bool:
+    return record.feasible and not _was_given_up(record)
+
+
+def _was_given_up(record: TrialRecord) -> bool:
+    return _measured(record).cut_short is not None
+
+
+def _is_known(record: TrialRecord, limit: str) -> bool:
+    return limit not in ("ram", "vram") or _measured(record).ram is not None
+
+
+def _points(records: Iterable[TrialRecord], original: TrialRecord) -> dict[int, tuple[float, float, float]]:
+    found = ((record.number, objective_values(record, original)) for record in records)
+    return {number: values for number, values in found if values is not None}
 
 
 def ranking(records: Iterable[TrialRecord], original: TrialRecord, prefer: Preference) -> list[TrialRecord]:
-    """The feasible trials, best first by the preference; the original itself is no candidate.
+    """The feasible trials, best first by the preference; the original and what was given up are no candidates.
 
     ``balanced``: the largest product of size reduction and speed-up. The other preferences break ties by it.
     """
     candidates = []
     for record in records:
-        values = objective_values(record, original) if record.feasible and record.number != original.number else None
+        values = objective_values(record, original) if _stands(record) and record.number != original.number else None
         if values is not None:
             log_size, log_latency, drop = values
             balanced = round(log_size + log_latency, 9)  # else a tie is decided by the last bit

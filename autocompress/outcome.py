@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autocompress.frozen import Frozen
-from autocompress.records import Certificate, Energy, Measurement
+from autocompress.records import Certificate, Energy, Latency, Measurement, TrialRecord
 
 
 class Finalist(Frozen):
@@ -31,6 +31,28 @@ class Outcome(Frozen):
     def certificate(self) -> Certificate | None:
         """The best trial's certificate; None without a limit on quality, or when it was not judged."""
         return next((finalist.certificate for finalist in self.finalists if finalist.number == self.best), None)
+
+    @property
+    def latencies(self) -> dict[int, Latency]:
+        """How fast those finalists are that were timed again, in fresh processes; by number."""
+        return {each.number: each.holdout.latency for each in self.finalists if each.holdout and each.holdout.latency}
+
+    def last_measured(self, record: TrialRecord) -> TrialRecord:
+        """The trial with what was measured of it last: a finalist's latency, energy and memory; quality stays.
+
+        The holdout's quality is for the certificate alone.
+        """
+        holdout = next((each.holdout for each in self.finalists if each.number == record.number), None)
+        searched = record.measurement
+        if holdout is None or searched is None:
+            return record
+        better = {
+            "latency": holdout.latency or searched.latency,
+            "energy": holdout.energy,
+            "ram": searched.ram or holdout.ram,
+            "vram": searched.vram or holdout.vram,
+        }
+        return record.model_copy(update={"measurement": searched.model_copy(update=better)})
 
     @property
     def energies(self) -> dict[int, Energy]:

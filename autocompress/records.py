@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from enum import StrEnum
 from pathlib import Path
@@ -71,6 +72,12 @@ class Estimate(Frozen):
     high: float
     level: float = 0.95
 
+    def half_width_without(self, deviation: float) -> float:
+        """Half the width of the logarithm's interval, less that of an independent error of this deviation."""
+        log_half_width = math.log(self.high / self.low) / 2
+        error = deviation * statistics.NormalDist().inv_cdf(0.5 + self.level / 2)
+        return math.sqrt(max(0.0, log_half_width**2 - error**2))
+
 
 STORED_READINGS = 256
 """Of more readings, so many are kept."""
@@ -113,9 +120,11 @@ class Latency(Frozen):
     """Time of one call, batch size 1, timed in turns with the original in one process.
 
     ``speedup`` is the original's median over the candidate's own (greater than 1: the candidate is faster), with its
-    bootstrap interval. ``clock`` says what ticked: the wall clock, or events on the device. ``control`` is the speed-up
+    interval. ``clock`` says what ticked: the wall clock, or events on the device. ``control`` is the speed-up
     of the original over itself, timed the same way at the same time; where it is off 1, the machine was ``contended``.
-    Where several ``processes`` timed it, one after the other, it is the geometric mean of what they found.
+    Where several ``processes`` timed it, one after the other, it is the geometric mean of what they found. ``drift`` is
+    by how much (standard deviation of the logarithm) another look at another time would differ; one look alone cannot
+    know it, and its interval has it on top.
     """
 
     candidate_ms: Samples
@@ -124,6 +133,7 @@ class Latency(Frozen):
     clock: Literal["wall", "device_events"]
     threads: int
     processes: int = 1
+    drift: float = 0.0
     contended: bool = False
     control: Estimate | None = None
     cpu_time_speedup: float | None = None
@@ -139,6 +149,21 @@ class Latency(Frozen):
     def p95_ms(self) -> float:
         """95th percentile of milliseconds per call."""
         return self.candidate_ms.percentile(0.95)
+
+    @property
+    def half_width_within(self) -> float:
+        """Half the width of the interval of the speed-up's logarithm, without the drift.
+
+        More patience in the same process makes that narrower, and nothing else.
+        """
+        return self.speedup.half_width_without(self.drift)
+
+    def slim(self) -> Latency:
+        """With few of the single readings."""
+        thinned = {"candidate_ms": self.candidate_ms.thinned(SLIM_READINGS)}
+        if self.baseline_ms is not None:
+            thinned["baseline_ms"] = self.baseline_ms.thinned(SLIM_READINGS)
+        return self.model_copy(update=thinned)
 
 
 class Quality(Frozen):
@@ -283,11 +308,7 @@ class TrialRecord(Frozen):
         """The record without what only a look at details needs: where it was measured, and most single readings."""
         measurement, error = self.measurement, self.error
         if measurement is not None and measurement.latency is not None:
-            latency = measurement.latency
-            thinned = {"candidate_ms": latency.candidate_ms.thinned(SLIM_READINGS)}
-            if latency.baseline_ms is not None:
-                thinned["baseline_ms"] = latency.baseline_ms.thinned(SLIM_READINGS)
-            measurement = measurement.model_copy(update={"latency": latency.model_copy(update=thinned)})
+            measurement = measurement.model_copy(update={"latency": measurement.latency.slim()})
         if error is not None and error.log_tail is not None:
             error = error.model_copy(update={"log_tail": error.log_tail[-SLIM_LOG_CHARACTERS:]})
         return self.model_copy(update={"measurement": measurement, "error": error, "environment": None})

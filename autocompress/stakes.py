@@ -61,10 +61,7 @@ class Stakes(Frozen):
 
     def most_drop(self, size_bytes: int, latency: Latency) -> tuple[float, str]:
         """The drop, in the metric's unit, beyond which a trial is of no use, and why it is not."""
-        drop = self.constraints.quality_drop
-        allowed, why = math.inf, "the limit on quality is surely broken"
-        if drop is not None:
-            allowed = drop.bound * (abs(self.original_quality or 0.0) if drop.relative else 1.0)
+        allowed, why = self._most_drop_allowed, "the limit on quality is surely broken"
         for rival in self.rivals:
             is_better = rival.size_bytes <= size_bytes and rival.speedup_low >= latency.speedup.high
             if is_better and rival.drop < allowed:
@@ -72,8 +69,9 @@ class Stakes(Frozen):
         return allowed, why
 
     def is_undecided(self, size_bytes: int, latency: Latency, quality: Quality) -> bool:
-        """Whether the interval of the latency touches a limit, or decides about the front."""
-        low, high = _log_latency(latency)
+        """Whether what a closer look narrows of the latency's interval touches a limit or decides about the front."""
+        value, half_width = -math.log(latency.speedup.value), latency.half_width_within
+        low, high = value - half_width, value + half_width
         if low <= self._most_log_latency(latency) < high:
             return True
         drop = quality.drop.value
@@ -84,10 +82,30 @@ class Stakes(Frozen):
                     return True
         return False
 
+    def is_front(self, size_bytes: int, latency: Latency, quality: Quality) -> bool:
+        """Whether a trial with these figures is inside the limits on them, and no trial of the front dominates it."""
+        allowed = self._most_drop_allowed
+        size, drop = self._most("size"), quality.drop.value
+        log_latency = -math.log(latency.speedup.value)
+        if drop > allowed or (size is not None and size_bytes > size) or log_latency > self._most_log_latency(latency):
+            return False
+        return not any(
+            rival.size_bytes <= size_bytes and -math.log(rival.speedup) <= log_latency and rival.drop <= drop
+            for rival in self.rivals
+        )
+
     @property
     def limits_memory(self) -> bool:
         """Whether a trial must be judged by its memory."""
         return self.constraints.ram is not None or self.constraints.vram is not None
+
+    @property
+    def _most_drop_allowed(self) -> float:
+        """By the limit on quality, in the metric's unit."""
+        drop = self.constraints.quality_drop
+        if drop is None:
+            return math.inf
+        return drop.bound * (abs(self.original_quality or 0.0) if drop.relative else 1.0)
 
     def _most(self, name: str) -> float | None:
         """The most that is allowed of a figure, in its own unit; None where that is not limited."""

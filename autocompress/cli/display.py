@@ -35,7 +35,7 @@ from autocompress.objectives import judged, original_among, pareto_front, rankin
 from autocompress.records import TrialRecord
 from autocompress.report.results import Results
 from autocompress.report.table import GLYPHS, rich_table, standing
-from autocompress.report.words import failure_in_words, trial_in_words, violations_in_words
+from autocompress.report.words import failure_in_words, limits_in_words, trial_in_words, violations_in_words
 from autocompress.spec import Constraints
 
 if TYPE_CHECKING:
@@ -52,8 +52,12 @@ def display(prefer: Preference) -> Iterator[Callable[[Event], None]]:
         yield PlainDisplay(prefer).take
         return
     live = LiveDisplay(prefer)
-    with Live(get_renderable=live.render, console=console.err, refresh_per_second=5, transient=True):
-        yield live.take
+    with Live(get_renderable=live.render, console=console.err, refresh_per_second=5, transient=True) as screen:
+        try:
+            yield live.take
+        except BaseException:
+            screen.transient = False  # no result follows, so what there is stays to be seen
+            raise
 
 
 class Fold:
@@ -160,8 +164,9 @@ def answer_line(event: ControlAnswered) -> str:
 
 
 def started_line(event: RunStarted) -> str:
-    """What is searched, and how far."""
-    return f"run {event.name}: up to {event.trials} trials, the original first (model {event.model})"
+    """What is searched, how far, and under which limits: other ones may have been set since it began."""
+    limits = ", ".join(limits_in_words(event.constraints)) or "no limits"
+    return f"run {event.name}: up to {event.trials} trials, the original first; {limits} (model {event.model})"
 
 
 def model_line(event: ModelRead) -> str:
@@ -177,6 +182,8 @@ def finished_line(record: TrialRecord, results: Results | None) -> str:
     told = f"{GLYPHS[standing(record, results)]} {trial_in_words(record, results)}"
     broken = violations_in_words(record, results)
     tail = f"; {', '.join(broken)}" if broken and record.number != results.baseline.number else ""
+    if record.measurement.cut_short is not None and record.measurement.quality is not None:
+        tail += f"; given up after {record.measurement.quality.n_samples} samples, for {record.measurement.cut_short}"
     return f"{told}{tail}  ({record.wall_seconds or 0:.1f} s)"
 
 

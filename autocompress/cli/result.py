@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from autocompress.cli import console
-from autocompress.objectives import ranking, size_ratio, speedup
+from autocompress.objectives import ranking, size_ratio, speedup, violations
 from autocompress.outcome import Finalist
 from autocompress.recipe_file import RecipeFile
 from autocompress.recipe_yaml import recipe_yaml, write_recipe
-from autocompress.records import Latency, TrialRecord
+from autocompress.records import TrialRecord
 from autocompress.report.foretold import errors_in_words, foreteller
 from autocompress.report.front_plot import front_plot
 from autocompress.report.markdown import run_report
@@ -23,6 +23,7 @@ from autocompress.report.words import (
     energy_in_words,
     failure_in_words,
     infeasible_in_words,
+    limit_in_words,
     trial_in_words,
     violations_in_words,
     warnings_in_words,
@@ -38,7 +39,7 @@ def results_of(view: RunView) -> Results:
     """The run as reports take it."""
     prepared = view.study.prepared
     return Results(
-        records=view.records,
+        records=tuple(view.outcome.last_measured(record) for record in view.records) if view.outcome else view.records,
         front=view.front,
         constraints=view.spec.constraints,
         baseline=view.original,
@@ -62,10 +63,8 @@ def recipe_of(view: RunView, record: TrialRecord) -> RecipeFile:
     prepared = view.study.prepared
     assert prepared is not None  # a trial was measured, so model and data were read
     judged = _finalist(view, record.number)
-    precise = _precise_latency(view, record.number)
-    if judged is not None and judged.holdout is not None and record.measurement is not None:
-        better = {"latency": precise or record.measurement.latency, "energy": judged.holdout.energy}
-        record = record.model_copy(update={"measurement": record.measurement.model_copy(update=better)})
+    if view.outcome is not None:
+        record = view.outcome.last_measured(record)
     modified = datetime.fromtimestamp(view.folder.spec.stat().st_mtime, tz=UTC)
     return RecipeFile.of_trial(
         record,
@@ -100,12 +99,6 @@ def _passed_over(view: RunView) -> list[str]:
             f"The first of them all the same: `autocompress export {view.folder.name} --trial {others[0].number}`."
         )
     return told
-
-
-def _precise_latency(view: RunView, number: int) -> Latency | None:
-    """The trial's timing in several fresh processes, which the best finalist gets at the end."""
-    judged = _finalist(view, number)
-    return judged.holdout.latency if judged and judged.holdout else None
 
 
 def show_result(name: str, *, as_json: bool) -> int:
@@ -169,9 +162,8 @@ def show_best(view: RunView, *, as_json: bool) -> int:
         console.print_text(f"\nBest ({view.spec.prefer}): {trial_in_words(best, results)}")
         for passed in _passed_over(view):
             console.print_text(passed)
-        precise = _precise_latency(view, best.number)
-        if precise:
-            console.print_text(_timed_again(precise))
+        for told in _timed_again(view, best.number):
+            console.print_text(told)
         if best.number in results.energies:
             console.print_text(f"Energy: {energy_in_words(results.energies[best.number])}.")
         if results.certificate:
@@ -183,9 +175,19 @@ def show_best(view: RunView, *, as_json: bool) -> int:
     return NOTHING_FEASIBLE if best is None else 0
 
 
-def _timed_again(precise: Latency) -> str:
-    told, low, high = (ratio(getattr(precise.speedup, name)) for name in ("value", "low", "high"))
-    return f"Timed again in {precise.processes} fresh processes: {told} [{low}, {high}] as fast as the original."
+def _timed_again(view: RunView, number: int) -> list[str]:
+    """That a finalist's speed is not what the search saw of it, and whether the limit is kept all the same."""
+    latency = view.outcome.latencies.get(number) if view.outcome else None
+    searched = view.study.record(number).measurement
+    if latency is None or searched is None or searched.latency is None:
+        return []
+    low, high, seen = map(ratio, (latency.speedup.low, latency.speedup.high, searched.latency.speedup.value))
+    told = [f"Timed again in {latency.processes} fresh processes: [{low}, {high}] as fast; the search saw {seen}."]
+    limit, original = view.spec.constraints.latency, view.original.measurement
+    now = searched.model_copy(update={"latency": latency})
+    if limit is not None and original is not None and violations(view.spec.constraints, now, original)["latency"] > 0:
+        told.append(f"✗ By that it breaks the limit latency ≤ {limit_in_words(limit)}, which it kept in the search.")
+    return told
 
 
 def _best_plain(view: RunView, best: TrialRecord | None) -> dict[str, Any]:
@@ -193,7 +195,7 @@ def _best_plain(view: RunView, best: TrialRecord | None) -> dict[str, Any]:
     if best is None:
         return {"trial": None, "run": view.folder.name, "why": list(infeasible_in_words(results))}
     quality = best.measurement and best.measurement.quality
-    certificate, precise = results.certificate, _precise_latency(view, best.number)
+    certificate = results.certificate
     energy = results.energies.get(best.number)
     return {
         "trial": best.number,
@@ -201,7 +203,7 @@ def _best_plain(view: RunView, best: TrialRecord | None) -> dict[str, Any]:
         "method": str(best.recipe),
         "size_bytes": best.measurement.size_bytes if best.measurement else None,
         "size_ratio": size_ratio(best, view.original),
-        "speedup": precise.speedup.value if precise else speedup(best),
+        "speedup": speedup(best),
         "metric": quality.metric if quality else None,
         "quality": quality.value if quality else None,
         "quality_drop": quality.drop.value if quality else None,
@@ -222,9 +224,21 @@ def show_baseline(name: str, *, as_json: bool) -> None:
         console.out.print(rich_table(results_of(view), width=console.out.width))
 
 
-def rows_of(view: RunView) -> list[dict[str, Any]]:
-    """Every trial's figures as plain data."""
-    return json_rows(results_of(view))
+def run_plain(view: RunView) -> dict[str, Any]:
+    """A run as plain data: its limits, the best, and every trial's figures with what was foretold of them."""
+    results, foretell = results_of(view), foreteller(view.study.prepared, view.spec.device)
+    rows = json_rows(results)
+    for row, record in zip(rows, results.records, strict=True):
+        row["foretold"] = foretell.plain(record.recipe) if foretell else None
+    return {
+        "run": view.folder.name,
+        "limits": view.spec.constraints.model_dump(mode="json"),
+        "prefer": view.spec.prefer,
+        "ended": view.outcome.reason if view.outcome else None,
+        "best": _best_plain(view, results.best_record),
+        "front": sorted(results.front),
+        "trials": rows,
+    }
 
 
 def show_trial(view: RunView, record: TrialRecord, *, as_json: bool) -> None:
@@ -238,11 +252,11 @@ def show_trial(view: RunView, record: TrialRecord, *, as_json: bool) -> None:
         console.print_json(record.model_dump(mode="json") | more)
         return
     results = results_of(view)
-    console.print_text(trial_in_words(record, results))
+    console.print_text(trial_in_words(view.outcome.last_measured(record) if view.outcome else record, results))
     if foretell:
         console.print_text(foretell.words(record))
-    if judged and judged.holdout and judged.holdout.latency:
-        console.print_text(_timed_again(judged.holdout.latency))
+    for told in _timed_again(view, record.number):
+        console.print_text(told)
     if record.number in results.energies:
         console.print_text(f"Energy: {energy_in_words(results.energies[record.number])}.")
     if judged and judged.certificate:
@@ -268,6 +282,8 @@ def summary_of(folder: RunFolder) -> dict[str, Any]:
     measured = any(record.origin == "baseline" and record.measurement for record in view.records)
     number = best_number(view) if measured else None
     best = next((record for record in view.records if record.number == number), None)
+    if best is not None and view.outcome is not None:
+        best = view.outcome.last_measured(best)
     state = "done" if view.outcome else ("searching" if folder.is_locked() else "interrupted")
     told = "–"
     if best is not None:

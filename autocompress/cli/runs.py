@@ -58,14 +58,14 @@ def show(
 
       autocompress show my-bert --markdown > report.md
     """
-    from autocompress.cli.result import report_of, rows_of, show_run, show_trial
+    from autocompress.cli.result import report_of, run_plain, show_run, show_trial
     from autocompress.search.session import view_run
 
     view = view_run(run)
     if trial is not None:
         show_trial(view, view.study.record(trial), as_json=json)
     elif json:
-        console.print_json(rows_of(view))
+        console.print_json(run_plain(view))
     elif markdown:
         console.print_text(report_of(view))
     else:

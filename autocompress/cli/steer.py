@@ -89,7 +89,7 @@ def cancel(context: typer.Context, trial: TrialArgument) -> None:
     _ask(context.obj, "cancel_trial", number=trial)
 
 
-@steer.command()
+@steer.command(context_settings={"ignore_unknown_options": True})  # else -3 is taken for an option
 def add(context: typer.Context, trials: Annotated[int, typer.Argument(help="How many more.", min=1)]) -> None:
     """Try more recipes than were asked for.
 

@@ -29,9 +29,6 @@ LONG_CALL_SECONDS = 0.25
 """From here on, refilling the caches after the other model's turn is too small a share of a call to drop that call."""
 REFILL_CALLS = 2
 """Calls of the slower arm within which the caches are full again; the faster one is given as long."""
-RELOADING = 0.005
-"""Standard deviation of the log of a speed-up from one load of the two models to the next, whatever is timed within
-one: where things come to lie in memory. Between 0.2 and 0.8 % by ``benchmarks/latency_accuracy.py``."""
 FEWEST_PASSES = 3
 LARGEST_N_BLOCKS = 32
 """Consecutive passes are joined to at most so many blocks, so that a slow spell falls into few of them."""
@@ -47,7 +44,8 @@ class LatencyProtocol(Frozen):
     """How precisely to time, and what that may cost.
 
     Attributes:
-        half_width: stop when the interval of the log of the speed-up is at most this wide to either side.
+        half_width: stop when the interval of the log of the speed-up, by what is seen within this look, is at most this
+            wide to either side.
         min_calls: kept calls per arm before stopping.
         min_seconds: seconds of timing before stopping.
         max_seconds: stop anyway; only the fewest passes that allow an interval (3 calls per arm) may take longer.
@@ -183,6 +181,7 @@ def time_pair(
     threads: int = 1,
     seed: int = 0,
     clock: Clock | None = None,
+    drift: float = 0.0,
 ) -> Latency:
     """Time a candidate against the original in this process.
 
@@ -190,7 +189,7 @@ def time_pair(
     that drift of the machine hits both alike. The calls with which a slot begins refill the caches and are not kept;
     both models are given the same time for it, or the faster one would be timed with colder caches. The speed-up is the
     ratio of the two medians; its interval is that of a block bootstrap of the ratio's logarithm, Student's t for the
-    number of blocks.
+    number of blocks, with the machine's drift on top.
 
     Args:
         candidate: one call; returns when its answer is there.
@@ -200,6 +199,7 @@ def time_pair(
         threads: recorded; whoever loads the models sets it.
         seed: of the slots' order and the bootstrap.
         clock: in place of the device's own.
+        drift: by how much speed-ups differ from one look to the next on this machine, see `drift.drift`.
     """
     clock = clock or (DeviceEventClock() if device == "cuda" else WallClock())
     rng = np.random.default_rng(seed)
@@ -221,7 +221,7 @@ def time_pair(
             attempt_started = clock.now()
             left = protocol.max_seconds - (attempt_started - started)
             _take_turns(list(arms.values()), protocol, clock, rng, call_seconds, left)
-            control = _speedup(arms[reference], arms["control"], protocol, rng) if protocol.control else None
+            control = _speedup(arms[reference], arms["control"], protocol, rng, drift) if protocol.control else None
             off = control is not None and not _near_one(control)
             contended = off or (clock.name == "wall" and any(_was_held_up(arm) for arm in arms.values()))
             ended = clock.now()
@@ -235,9 +235,10 @@ def time_pair(
     return Latency(
         candidate_ms=_samples(arms["candidate"], warmups),
         baseline_ms=_samples(arms["baseline"], warmups) if baseline is not None else None,
-        speedup=_speedup(arms["baseline"], arms["candidate"], protocol, rng) if baseline is not None else same,
+        speedup=_speedup(arms["baseline"], arms["candidate"], protocol, rng, drift) if baseline is not None else same,
         clock=clock.name,
         threads=threads,
+        drift=drift,
         contended=contended,
         control=control,
         cpu_time_speedup=reference_cpu_ms / cpu_ms if reference_cpu_ms and cpu_ms else None,
@@ -315,9 +316,9 @@ def _log_ratio(over: _Arm, under: _Arm, protocol: LatencyProtocol, rng: np.rando
     """Log of the ratio of the medians ``over / under``, and its interval's half-width, by block bootstrap.
 
     Source: Künsch 1989, Annals of Statistics 17:1217-1241 (blocks); the spread is scaled to Student's t, because the
-    plain bootstrap is too sure of itself on few blocks. What another load of the models would change comes on top.
+    plain bootstrap is too sure of itself on few blocks.
     """
-    from scipy.special import ndtri, stdtrit
+    from scipy.special import stdtrit
 
     above, below = _blocks(over), _blocks(under)
     n_blocks = len(above)
@@ -326,8 +327,7 @@ def _log_ratio(over: _Arm, under: _Arm, protocol: LatencyProtocol, rng: np.rando
     logs = np.log(_medians(above, drawn)) - np.log(_medians(below, drawn))
     spread = float(logs.std(ddof=1)) * (n_blocks / (n_blocks - 1)) ** 0.5
     value = float(np.log(np.median(over.readings_ms)) - np.log(np.median(under.readings_ms)))
-    upper = 0.5 + protocol.level / 2
-    return value, math.hypot(spread * float(stdtrit(n_blocks - 1, upper)), RELOADING * float(ndtri(upper)))
+    return value, spread * float(stdtrit(n_blocks - 1, 0.5 + protocol.level / 2))
 
 
 def _medians(blocks: Array, drawn: npt.NDArray[np.int64]) -> Array:
@@ -346,8 +346,11 @@ def _blocks(arm: _Arm) -> Array:
     return blocks
 
 
-def _speedup(over: _Arm, under: _Arm, protocol: LatencyProtocol, rng: np.random.Generator) -> Estimate:
-    log_ratio, half_width = _log_ratio(over, under, protocol, rng)
+def _speedup(over: _Arm, under: _Arm, protocol: LatencyProtocol, rng: np.random.Generator, drift: float) -> Estimate:
+    from scipy.special import ndtri
+
+    log_ratio, within = _log_ratio(over, under, protocol, rng)
+    half_width = math.hypot(within, drift * float(ndtri(0.5 + protocol.level / 2)))
     low, value, high = (float(np.exp(log_ratio + shift)) for shift in (-half_width, 0.0, half_width))
     return Estimate(value=value, low=low, high=high, level=protocol.level)
 

@@ -1,4 +1,4 @@
-"""Timings of several fresh processes as one: what loading the models anew changes is part of the interval."""
+"""Timings of several fresh processes as one: what changes from one to the next is part of the interval."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ def in_fresh_processes(time: Callable[[], Latency | None]) -> Latency | None:
 def pooled(timings: Sequence[Latency]) -> Latency:
     """One timing out of those of several processes; at least two, all of the same pair of models.
 
-    The speed-up is the geometric mean of theirs. Its interval is Student's t for so many processes, and no narrower
-    than their own intervals make it.
+    The speed-up is the geometric mean of theirs. Its interval is Student's t for so many processes: their
+    drift was seen, and need not be presumed. It is no narrower than what each saw within itself makes it.
     """
     return timings[0].model_copy(
         update={
             "candidate_ms": _joined([timing.candidate_ms for timing in timings]),
             "baseline_ms": _joined([timing.baseline_ms for timing in timings]),
-            "speedup": _mean([timing.speedup for timing in timings]),
+            "speedup": _mean([timing.speedup for timing in timings], timings[0].drift),
             "processes": len(timings),
+            "drift": 0.0,
             "contended": any(timing.contended for timing in timings),
-            "control": _mean([timing.control for timing in timings]),
+            "control": _mean([timing.control for timing in timings], timings[0].drift),
             "cpu_time_speedup": _median([timing.cpu_time_speedup for timing in timings]),
             "involuntary_switches": sum(timing.involuntary_switches or 0 for timing in timings),
             "load_average": max(timing.load_average or 0.0 for timing in timings),
@@ -54,7 +55,7 @@ def _joined(samples: Sequence[Samples | None]) -> Samples | None:
     return joined.thinned(STORED_READINGS)
 
 
-def _mean(estimates: Sequence[Estimate | None]) -> Estimate | None:
+def _mean(estimates: Sequence[Estimate | None], drift: float) -> Estimate | None:
     from scipy.special import stdtrit
 
     known = [one for one in estimates if one is not None]
@@ -62,7 +63,7 @@ def _mean(estimates: Sequence[Estimate | None]) -> Estimate | None:
         return None
     level = known[0].level
     logs = np.log([one.value for one in known])
-    own = np.log([one.high / one.low for one in known]) / 2
+    own = [one.half_width_without(drift) for one in known]
     between = float(logs.std(ddof=1)) * float(stdtrit(len(known) - 1, 0.5 + level / 2))
     half_width = max(between / len(known) ** 0.5, float(np.linalg.norm(own)) / len(known))
     low, value, high = (float(np.exp(logs.mean() + shift)) for shift in (-half_width, 0.0, half_width))

@@ -34,7 +34,7 @@ def estimates_table(estimates: Estimates, constraints: Constraints) -> Table:
     table.add_row(*_cells("◎", "original", estimates.original, estimates, constraints))
     for one in estimates.recipes:
         name = recipe_in_words(one.recipe) if one.recipe.steps else "export only"
-        row = _cells("✗" if one.breaks else "✓", name, one, estimates, constraints)
+        row = _cells("✗" if one.breaks else "?" if one.may_break else "✓", name, one, estimates, constraints)
         table.add_row(*row, style="dim" if one.breaks else None)
     return table
 
@@ -76,7 +76,10 @@ def _cells(glyph: str, name: str, one: Foretold, estimates: Estimates, constrain
         ratio(one.size_bytes / estimates.original.size_bytes),
         _megabytes(one.ram_bytes),
         f"{milliseconds(one.latency_ms.low)}–{milliseconds(one.latency_ms.high)}" if one.latency_ms else NOT_MEASURED,
-        "; ".join(f"{name} over {_written(constraints, name)}" for name in one.breaks),
+        "; ".join(
+            [f"{name} over {_written(constraints, name)}" for name in one.breaks]
+            + [f"{name} may be over {_written(constraints, name)}" for name in one.may_break]
+        ),
     )
 
 

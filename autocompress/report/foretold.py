@@ -39,6 +39,13 @@ class Foreteller:
         self._prepared, self._device = prepared, device
         self._sizes = SizeForecast(prepared.facts)
 
+    @property
+    def why_no_latency(self) -> str | None:
+        """Why no latency was foretold; None where it was."""
+        if self._prepared.call_flops is None:
+            return "latency was not: the model's operations could not be counted without its data"
+        return None if self._prepared.speed else "latency was not: the run did not keep the machine's speed"
+
     def of(self, recipe: Recipe) -> ForetoldFigures:
         """One recipe's figures; no latency where its work is not known, or the run did not keep the machine's speed."""
         known, size_bytes = self._prepared, self._sizes.of(recipe).n_bytes
@@ -72,6 +79,8 @@ class Foreteller:
         if latency is not None:
             p50_ms = measured.latency.p50_ms if measured.latency else None
             told.append(_beside(f"{_span(latency)} ms a call", p50_ms))
+        elif self.why_no_latency:
+            told.append(self.why_no_latency)
         return f"Foretold before it ran: {', '.join(told)}."
 
 
@@ -99,6 +108,8 @@ def errors_in_words(records: Iterable[TrialRecord], foretell: Foreteller) -> str
         told.append(f"memory off by {_errors(memories)}")
     if latencies:
         told.append(f"latency by a factor of {_factors(latencies)}")
+    elif foretell.why_no_latency:
+        told.append(foretell.why_no_latency)
     over = f"{len(measured)} trial{'' if len(measured) == 1 else 's'}"
     return f"Foretold before anything ran, over {over}: {'; '.join(told)}."
 

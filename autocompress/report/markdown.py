@@ -58,7 +58,7 @@ def run_report(
 
 
 def _asked(results: Results, model: str, task: str, environment: Environment | None) -> str:
-    limits = "; ".join(limits_in_words(results)) or "none"
+    limits = "; ".join(limits_in_words(results.constraints)) or "none"
     lines = [f"- Model: `{_code_safe(model)}` ({_safe(task)})", f"- Limits: {_safe(limits)}"]
     if environment:
         threads = f"{environment.threads} thread{'s' if environment.threads != 1 else ''}"

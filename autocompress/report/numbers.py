@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # pydantic's models are more than formatting needs
     from autocompress.records import Estimate
 
 NOT_MEASURED = "–"
+GIVEN_UP = "?"
+"""Behind a drop that was judged on some of the samples only."""
 BYTES_PER_MB = 10**6
 SECONDS_A_MINUTE, SECONDS_AN_HOUR = 60, 3600
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from autocompress import objectives
 from autocompress.frozen import Frozen
 from autocompress.records import EnergySource, Estimate, Status, TrialRecord
-from autocompress.report.numbers import NOT_MEASURED, joules, megabytes, metric, milliseconds, ratio, signed
+from autocompress.report.numbers import GIVEN_UP, NOT_MEASURED, joules, megabytes, metric, milliseconds, ratio, signed
 from autocompress.report.results import Results
 from autocompress.report.words import energy_source_in_words, method_in_words
 
@@ -53,9 +53,6 @@ LEGEND = {
     Standing.CANCELLED: "cancelled",
     Standing.RUNNING: "running",
 }
-
-
-CUT_SHORT = "≈"
 
 
 class ResultRow(Frozen):
@@ -198,7 +195,7 @@ def columns(results: Results, rows: Sequence[ResultRow]) -> tuple[Column, ...]:
 def _drop(row: ResultRow, *, is_rate: bool) -> str:
     if row.quality_drop is None:
         return NOT_MEASURED
-    return signed(row.quality_drop.value, points=is_rate) + (CUT_SHORT if row.cut_short else "")
+    return signed(row.quality_drop.value, points=is_rate) + (GIVEN_UP if row.cut_short else "")
 
 
 ENERGY_COLUMNS = (
@@ -225,7 +222,7 @@ def legend(rows: Sequence[ResultRow]) -> str:
     if any(row.contended for row in rows):
         parts.append("~ timed on a busy machine")
     if any(row.cut_short for row in rows):
-        parts.append(f"{CUT_SHORT} given up after some of the samples")
+        parts.append(f"{GIVEN_UP} given up after some of the samples")
     sources = sorted({row.energy_source for row in rows if row.energy_source})
     parts += [f"J of one sample: {energy_source_in_words(source)}" for source in sources]
     return " · ".join([*parts, f"{NOT_MEASURED} not measured"])

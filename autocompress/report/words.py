@@ -13,7 +13,7 @@ from autocompress.records import Energy, EnergySource, Measurement, Quality, Sta
 from autocompress.report.numbers import interval, joules, megabytes, milliseconds, ratio
 from autocompress.report.results import Results
 from autocompress.rounding import percent, significant
-from autocompress.spec import Limit, QualityLimit
+from autocompress.spec import Constraints, Limit, QualityLimit
 
 ENDINGS = {
     Status.RUNNING: "is running",
@@ -137,9 +137,9 @@ def _bytes(name: str, figures: Measurement) -> int | None:
     return objectives.vram_bytes(figures)
 
 
-def limits_in_words(results: Results) -> tuple[str, ...]:
-    """Each limit of the search: ``size ≤ 0.25×``."""
-    limits = {name: getattr(results.constraints, name) for name in type(results.constraints).model_fields}
+def limits_in_words(constraints: Constraints) -> tuple[str, ...]:
+    """Each limit of a search: ``size ≤ 0.25×``."""
+    limits = {name: getattr(constraints, name) for name in type(constraints).model_fields}
     return tuple(f"{limit_name(name)} ≤ {limit_in_words(limit)}" for name, limit in limits.items() if limit)
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
+from autocompress.drift import drift, original_ms
 from autocompress.errors import AutocompressError, DataError, EnvironmentProblem, ModelError, RecipeError
 from autocompress.jobs import (
     ORIGINAL_FORMAT,
@@ -58,6 +59,7 @@ class Bench:
         if spec.data is not None:
             check_data(spec.model, spec.data, self.task, spec.seed)
         self._seed = spec.seed
+        self._original_ms: list[float] = []
         self._folder = tempfile.TemporaryDirectory(prefix="autocompress-")
         self._workspace: Workspace = workspace_of(spec, self.task, Path(self._folder.name) / "baseline")
 
@@ -140,9 +142,11 @@ class Bench:
             original=original and original.absolute(),
             figures=figures,
             precise=precise,
+            drift=drift(self._original_ms),
         )
         measured = self._ask(job)
         assert isinstance(measured, Measured)
+        self._original_ms += original_ms([measured.measurement.latency])
         return measured.measurement
 
     def _ask(self, job: Job) -> Answer:

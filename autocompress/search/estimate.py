@@ -93,24 +93,30 @@ def _foretold(
         ram_bytes=Span(low=ram.low, high=ram.high),
         latency_ms=Span(low=latency.low, high=latency.high) if latency else None,
     )
-    broken = _broken(foretold, original, spec) if original else ()
-    return foretold.model_copy(update={"breaks": broken})
+    held = _held_against_limits(foretold, original, spec) if original else {}
+    breaks = tuple(name for name, (low, _, bound) in held.items() if low > bound)
+    may_break = tuple(name for name, (low, high, bound) in held.items() if low <= bound < high)
+    return foretold.model_copy(update={"breaks": breaks, "may_break": may_break})
 
 
-def _broken(foretold: Foretold, original: Foretold, spec: SearchSpec) -> tuple[str, ...]:
-    """Names of the limits that the figures break even if they are as far off as they may be."""
-    limits = spec.constraints
-    broken = []
+def _held_against_limits(
+    foretold: Foretold, original: Foretold, spec: SearchSpec
+) -> dict[str, tuple[float, float, float]]:
+    """By the name of each limit: the least and the most that the figure may be, and the limit."""
+    limits, held = spec.constraints, {}
     bound = size_bound(limits, original.size_bytes)
-    if bound is not None and foretold.size_bytes > bound * (1 + foretold.size_error):
-        broken.append("size")
+    if bound is not None:
+        off = 1 + foretold.size_error
+        held["size"] = (foretold.size_bytes / off, foretold.size_bytes * off, bound)
     memory = limits.vram if spec.device == "cuda" else limits.ram
-    if memory is not None and foretold.ram_bytes.low > _bound(memory, original.ram_bytes.middle):
-        broken.append("vram" if spec.device == "cuda" else "ram")
+    if memory is not None:
+        ram = foretold.ram_bytes
+        name = "vram" if spec.device == "cuda" else "ram"
+        held[name] = (ram.low, ram.high, _bound(memory, original.ram_bytes.middle))
     latency, before = foretold.latency_ms, original.latency_ms
-    if limits.latency is not None and latency and before and latency.low > _bound(limits.latency, before.middle):
-        broken.append("latency")
-    return tuple(broken)
+    if limits.latency is not None and latency and before:
+        held["latency"] = (latency.low, latency.high, _bound(limits.latency, before.middle))
+    return held
 
 
 def _bound(limit: Limit, original: float) -> float:

@@ -25,6 +25,7 @@ class Finals:
     """Judges trials of one run on its holdout part.
 
     Args:
+        drift: of the machine's timings.
         ask: does a job in a child, shown as that of the trial with the given number.
     """
 
@@ -36,6 +37,7 @@ class Finals:
         original: TrialRecord,
         metric: Metric,
         limit: QualityLimit | None,
+        drift: float,
         ask: Ask,
     ) -> None:
         self._run = run
@@ -44,6 +46,7 @@ class Finals:
         self._original = original
         self._metric = metric
         self._limit = limit
+        self._drift = drift
         self._ask = ask
 
     def judge(self, order: Sequence[TrialRecord]) -> tuple[Finalist, ...]:
@@ -79,7 +82,10 @@ class Finals:
         return answer.measurement.latency if isinstance(answer, Measured) else None
 
     def _judge_one(self, record: TrialRecord, n_finalists: int) -> Finalist:
-        answer = self._measure(record, {"quality", "energy"})
+        figures: set[Figure] = {"quality", "energy"}
+        if record.measurement is not None and record.measurement.ram is None:  # it came to the front by other limits
+            figures.add("ram")
+        answer = self._measure(record, figures)
         if isinstance(answer, Failed):
             return Finalist(number=record.number, holdout=None, certificate=None, problem=answer.error.message)
         assert isinstance(answer, Measured)
@@ -105,6 +111,7 @@ class Finals:
             part="holdout",
             figures=frozenset(figures),
             precise=True,
+            drift=self._drift,
             outcomes=None if is_original else self._run.trial(record.number).absolute() / "outcomes-holdout.npz",
         )
         return self._ask(job, record.number)

@@ -30,7 +30,7 @@ from autocompress.jobs import (
     PreparedAnswer,
     PrepareJob,
 )
-from autocompress.objectives import LARGEST_FINALISTS, original_among, pareto_front, ranking
+from autocompress.objectives import LARGEST_FINALISTS, original_among, pareto_front, ranking, worth_completing
 from autocompress.outcome import Outcome
 from autocompress.recipe import Recipe
 from autocompress.records import TrialRecord
@@ -201,6 +201,8 @@ class Search:
         if at_once > 1:
             self._emit(Note, text=f"up to {at_once} trials run at a time; all others wait while one is timed")
         while True:
+            if len(self.trials.running) < at_once:
+                self._complete(proposer, tried, original)
             reason = self._why_no_more(len(tried), proposer)
             if reason is None and len(self.trials.running) < at_once and not self.steering.is_pausing:
                 with self.launcher.quiet.busy():  # proposing computes, too
@@ -218,6 +220,14 @@ class Search:
                 return reason
             else:
                 self._wait_while_paused()
+
+    def _complete(self, proposer: Proposer, tried: set[str], original: TrialRecord) -> None:
+        """Have those trials tried again of which too little was measured for the limits as they are now."""
+        for record in worth_completing(self.study.records(), original, self.spec.constraints):
+            if record.recipe.digest in tried:
+                tried.discard(record.recipe.digest)
+                proposer.retry(record.recipe)
+                self._emit(Note, text=f"trial {record.number} is of use under these limits: it is measured whole")
 
     def _why_no_more(self, n_tried: int, proposer: Proposer) -> str | None:
         """Why no further trial is to begin, or None."""
@@ -281,6 +291,7 @@ class Search:
             original,
             self.checked.task.metric_of(self.spec.model),
             self.spec.constraints.quality_drop,
+            self.trials.drift(),
             lambda job, number: self._judge(job, number, prepared),
         )
         finalists = finals.judge(order) if order else ()

@@ -77,4 +77,5 @@ def run_finished(outcome: Outcome, reason: str) -> dict[str, Any]:
         "certificate": certificate.sentence if certificate else None,
         "finalists": tuple(finalist.number for finalist in outcome.finalists),
         "energies": outcome.energies,
+        "latencies": {number: latency.slim() for number, latency in outcome.latencies.items()},
     }

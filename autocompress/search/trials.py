@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from autocompress.drift import drift, original_ms
 from autocompress.events import Heartbeat, StageFinished, StageProgress, StageStarted, TrialFinished, TrialStarted
 from autocompress.jobs import (
     Answer,
@@ -96,6 +97,7 @@ class Trials:
             artifact=artifact,
             original=self._run.artifact(original.number).absolute() if original else None,
             stakes=self._stakes(origin, original),
+            drift=self.drift(),
         )
         self._running[number] = _Running(record, original, time.monotonic())
         self._steering.begun(record)
@@ -151,6 +153,11 @@ class Trials:
     def build_job(self, recipe: Recipe, prepared: Prepared, artifact: Path) -> BuildJob:
         """The job that makes a recipe's files in a folder."""
         return BuildJob(workspace=self._workspace, prepared=prepared, recipe=recipe, artifact=artifact)
+
+    def drift(self) -> float:
+        """Of the machine's timings, by those of the trials so far."""
+        measured = [record.measurement for record in self._study.records() if record.measurement]
+        return drift(original_ms(figures.latency for figures in measured))
 
     def _stakes(self, origin: str, original: TrialRecord | None) -> Stakes | None:
         """What a trial must reach; who asks for a recipe wants to see all its figures."""

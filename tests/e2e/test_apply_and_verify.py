@@ -41,7 +41,7 @@ def test_apply_gives_the_bytes_that_the_search_measured_every_time(
 def test_a_calibrated_recipe_is_applied_with_the_data_that_the_problem_brings(
     finished: CommandLine, tmp_path: Path
 ) -> None:
-    rows = finished("show", "done", "--json").json
+    rows = finished("show", "done", "--json").json["trials"]
     trial = next(row["trial"] for row in rows if "int8_static" in str(finished.record("done", row["trial"])["recipe"]))
     finished("export", "done", "--trial", trial, "-o", tmp_path / "recipe.yaml")
     options = ("-o", tmp_path / "made", "--task-file", TASK_FILE, "--json")

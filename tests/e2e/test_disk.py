@@ -61,7 +61,7 @@ def test_a_disk_that_fills_up_during_a_search_loses_nothing(cli: CommandLine, sm
     assert [cli.record("held", number) for number in (0, 1)] == kept
     cli("resume", "held")
     assert [cli.record("held", number) for number in (0, 1)] == kept
-    completed = [row for row in cli("show", "held", "--json").json if row["status"] == "complete"]
+    completed = [row for row in cli("show", "held", "--json").json["trials"] if row["status"] == "complete"]
     assert len(completed) == 4
 
 
@@ -71,7 +71,7 @@ def test_a_full_cache_fails_the_trials_that_need_it_with_the_reason_and_no_other
     fill(small_disk)
     cli.environment["AUTOCOMPRESS_CACHE"] = str(small_disk / "cache")
     cli.search("--name", "full", "--trials", 5, "--methods", "fp16", "--max-quality-drop", "10pp")
-    records = [cli.record("full", row["trial"]) for row in cli("show", "full", "--json").json]
+    records = [cli.record("full", row["trial"]) for row in cli("show", "full", "--json").json["trials"]]
     statuses = {(record["recipe"]["format"], record["status"]) for record in records}
     assert statuses == {("pytorch", "complete"), ("onnx", "failed"), ("openvino", "failed")}
     for record in records:

@@ -57,7 +57,7 @@ def test_finalists_are_measured_and_everything_that_reports_them_tells_it(cli: C
     assert own > 0
     assert ratio["low"] <= own / its <= ratio["high"]
 
-    rows = cli("show", "run", "--json").json
+    rows = cli("show", "run", "--json").json["trials"]
     assert {row["trial"] for row in rows if row["joules_per_sample"] is not None} >= {0, best["trial"]}
     assert rows[0]["joules_per_sample"] == its
     assert "J a sample" in cli("best", "run").out
@@ -85,5 +85,5 @@ def test_where_nothing_tells_energy_that_is_said_once_and_nothing_is_zero(cli: C
     told = cli.search("--name", "run", "--trials", 3, "--max-quality-drop", "10pp")
     assert told.err.count("energy is not measured: there is no RAPL counter under") == 1
     assert cli("best", "run", "--json").json["energy"] is None
-    assert {row["joules_per_sample"] for row in cli("show", "run", "--json").json} == {None}
+    assert {row["joules_per_sample"] for row in cli("show", "run", "--json").json["trials"]} == {None}
     assert "J of one sample" not in (cli.runs / "run" / "report" / "report.md").read_text()

@@ -22,7 +22,7 @@ def test_after_kill_9_resume_keeps_what_was_found_and_tries_the_interrupted_reci
     resumed = cli("resume", "held", "--json")
     assert resumed.json["trial"] is not None
     assert [cli.record("held", number) for number in (0, 1)] == kept
-    rows = [cli.record("held", row["trial"]) for row in cli("show", "held", "--json").json]
+    rows = [cli.record("held", row["trial"]) for row in cli("show", "held", "--json").json["trials"]]
     cut_off, again = rows[2], rows[3]
     assert cut_off["status"] == "crashed"
     assert "interrupted" in cut_off["error"]["message"]
@@ -64,7 +64,8 @@ def test_ctrl_c_while_the_original_is_measured_is_made_good_by_resume(cli: Comma
     assert "Traceback" not in ended.err
     assert "has not measured the original yet" in cli.refuses("best", "held")
     cli("resume", "held", "--trials", 2)
-    assert [row["status"] for row in cli("show", "held", "--json").json] == ["cancelled", "complete", "complete"]
+    rows = cli("show", "held", "--json").json["trials"]
+    assert [row["status"] for row in rows] == ["cancelled", "complete", "complete"]
 
 
 def test_ctrl_c_before_anything_was_found_out_leaves_no_run_behind(cli: CommandLine) -> None:
@@ -88,7 +89,7 @@ def test_a_second_search_on_the_same_run_is_refused_and_the_first_goes_on(cli: C
         out, err = search.communicate()
     assert search.returncode == 0, err
     assert "Best" in out
-    assert len(cli("show", "held", "--json").json) == 3
+    assert len(cli("show", "held", "--json").json["trials"]) == 3
 
 
 def test_a_torn_event_line_is_passed_over_and_cut_off(finished: CommandLine, cli: CommandLine) -> None:
@@ -96,7 +97,7 @@ def test_a_torn_event_line_is_passed_over_and_cut_off(finished: CommandLine, cli
     log = cli.runs / "done" / "events.jsonl"
     whole = log.read_text()
     log.write_text(whole + whole.splitlines()[-1][:30])
-    assert cli("show", "done", "--json").json == finished("show", "done", "--json").json
+    assert cli("show", "done", "--json").json["trials"] == finished("show", "done", "--json").json["trials"]
     cli("resume", "done", "--trials", 6)
     lines = log.read_text().splitlines(keepends=True)
     assert "".join(lines).startswith(whole)
@@ -113,7 +114,7 @@ def test_a_run_is_resumed_from_any_folder(finished: CommandLine, cli: CommandLin
     runs = cli.runs
     cli.folder = elsewhere
     cli("resume", runs / "mine", "--trials", 2)
-    assert len(cli("show", "mine", "--json").json) == 2
+    assert len(cli("show", "mine", "--json").json["trials"]) == 2
 
 
 def test_a_reader_that_leaves_early_is_no_error(finished: CommandLine) -> None:

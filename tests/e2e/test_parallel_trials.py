@@ -21,7 +21,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 
 def test_trials_run_side_by_side_and_each_is_entered_once(beside: CommandLine) -> None:
-    rows = beside("show", "beside", "--json").json
+    rows = beside("show", "beside", "--json").json["trials"]
     assert [row["trial"] for row in rows] == list(range(7))
     assert {row["status"] for row in rows} == {"complete"}
     assert len({str(beside.record("beside", row["trial"])["recipe"]) for row in rows}) == 7
@@ -46,12 +46,12 @@ def test_ctrl_c_ends_all_that_runs_and_resume_tries_it_again(cli: CommandLine) -
         ended = cli.interrupt(search, signal.SIGINT)
         cli.assert_nothing_runs()
     assert ended.code == 130
-    records = [cli.record("held", row["trial"]) for row in cli("show", "held", "--json").json]
+    records = [cli.record("held", row["trial"]) for row in cli("show", "held", "--json").json["trials"]]
     cancelled = [record for record in records if record["status"] == "cancelled"]
     assert cancelled
     assert all(record["status"] in ("complete", "cancelled") for record in records)
     cli("resume", "held", "--trials", 6)
-    recipes = [cli.record("held", row["trial"])["recipe"] for row in cli("show", "held", "--json").json]
+    recipes = [cli.record("held", row["trial"])["recipe"] for row in cli("show", "held", "--json").json["trials"]]
     assert all(recipes.count(record["recipe"]) == 2 for record in cancelled)
 
 
@@ -63,6 +63,6 @@ def test_while_one_trial_waits_the_others_are_tried_and_cancelling_it_ends_it_al
         assert f"trial {other} is not running (trial {held} is)" in cli.refuses("steer", "held", "cancel", other)
         assert "cancelled" in cli("steer", "held", "cancel", held).out
         search.communicate(timeout=PATIENCE_SECONDS)
-    statuses = {row["trial"]: row["status"] for row in cli("show", "held", "--json").json}
+    statuses = {row["trial"]: row["status"] for row in cli("show", "held", "--json").json["trials"]}
     assert statuses.pop(held) == "cancelled"
     assert set(statuses.values()) == {"complete"}

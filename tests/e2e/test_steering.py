@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psutil
@@ -245,6 +246,28 @@ def test_finalists_that_another_limit_brings_back_are_built_again(cli: CommandLi
     assert outcome is not None
     assert len(outcome.finalists) > 1
     assert [finalist.problem for finalist in outcome.finalists] == [None] * len(outcome.finalists)
+
+
+def test_a_trial_that_was_given_up_is_measured_whole_once_a_changed_limit_makes_it_useful(cli: CommandLine) -> None:
+    with cli.held_search(*QUICK, "--trials", 6) as (process, _):
+        steered = Steered(cli, process)
+        steered.steer("limit", "latency", "0.0001x")
+        cli.release()
+        steered.wait_for(lambda: 2 in cli.trials_in("held"))
+        cli.hold(process)
+        steered.steer("limit", "latency", "none")
+        cli.release()
+        printed = finish(process)
+    assert process.returncode == 0, printed
+    given_up = steered.cli.record("held", 3)
+    assert given_up["measurement"]["cut_short"] == "the limit on latency is broken"
+    (again,) = (r for r in map(partial(steered.cli.record, "held"), range(4, 7)) if r["recipe"] == given_up["recipe"])
+    assert again["origin"] == "retry"
+    assert again["measurement"]["cut_short"] is None
+    assert again["measurement"]["quality"]["n_samples"] > given_up["measurement"]["quality"]["n_samples"]
+    assert "trial 3 is of use under these limits: it is measured whole" in printed
+    tried = {str(cli.record("held", number)["recipe"]) for number in cli.trials_in("held")}
+    assert len(tried) == 6
 
 
 def test_the_original_cannot_be_cancelled(cli: CommandLine) -> None:

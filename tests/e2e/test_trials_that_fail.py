@@ -36,7 +36,7 @@ def unlucky(tmp_path_factory: pytest.TempPathFactory) -> tuple[CommandLine, str]
 
 def test_the_search_goes_on_after_every_failure(unlucky: tuple[CommandLine, str]) -> None:
     cli, told = unlucky
-    statuses = [row["status"] for row in cli("show", "held", "--json").json]
+    statuses = [row["status"] for row in cli("show", "held", "--json").json["trials"]]
     assert sorted(statuses) == ["complete", "complete", "complete", "crashed", "out_of_memory", "timed_out"]
     assert "Traceback" not in told
     assert "search ended: all 6 trials are done" in told
@@ -54,7 +54,7 @@ def test_the_record_tells_cause_stage_and_cure(
     unlucky: tuple[CommandLine, str], status: str, message: str, remedy: str
 ) -> None:
     cli, narration = unlucky
-    (row,) = [row for row in cli("show", "held", "--json").json if row["status"] == status]
+    (row,) = [row for row in cli("show", "held", "--json").json["trials"] if row["status"] == status]
     record = cli.record("held", row["trial"])
     assert record["error"]["message"] == message
     assert record["error"]["stage"] == "quality"
@@ -92,7 +92,7 @@ def test_limits_that_nobody_can_meet_end_with_1_the_nearest_misses_and_a_run_tha
     best = cli("best", "hopeless", "--json", code=1).json
     assert best["trial"] is None
     assert any("latency" in reason for reason in best["why"])
-    assert len(cli("show", "hopeless", "--json").json) == 3
+    assert len(cli("show", "hopeless", "--json").json["trials"]) == 3
     assert "--trial" in cli.refuses("export", "hopeless", "-o", "recipe.yaml")
     cli("export", "hopeless", "--trial", 1, "-o", "recipe.yaml")
 
@@ -101,4 +101,4 @@ def test_a_size_that_nothing_can_have_ends_with_1_before_anything_is_built(cli: 
     ended = cli.search("--trials", 3, "--formats", "pytorch", "--max-size", "1B", "--name", "tiny", code=1)
     assert "known-good recipes are left out" in ended.err
     assert "only the original was tried: what is foretold to be larger" in ended.out
-    assert len(cli("show", "tiny", "--json").json) == 1
+    assert len(cli("show", "tiny", "--json").json["trials"]) == 1

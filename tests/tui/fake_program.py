@@ -116,6 +116,7 @@ def estimate(spec):
             "ram_bytes": {"low": 2 * size, "high": 4 * size},
             "latency_ms": {"low": size / 2e7, "high": size / 0.5e7},
             "breaks": ["size"] if half and size > 45_450_000 else [],
+            "may_break": [],
         }
         for labels, form, size, is_exact in RECIPES
     ]

@@ -34,6 +34,7 @@ def recipe(size_bytes: float, *labels: str, breaks: tuple[str, ...] = (), **figu
         "ram_bytes": {"low": 86.2e6, "high": 160.1e6},
         "latency_ms": {"low": 2.258, "high": 9.033},
         "breaks": list(breaks),
+        "may_break": [],
         **figures,
     }
 

@@ -243,7 +243,7 @@ def test_from_nothing_to_a_running_search_by_the_wizard(cli: CommandLine, opened
     assert "Exception" not in terminal.screen
     log = cli.runs / "small_problem" / "events.jsonl"
     terminal.wait(lambda: '"kind":"run_finished"' in log.read_text(), "the search did not go on")
-    assert cli("show", "small_problem", "--json").json[0]["status"] == "complete"
+    assert cli("show", "small_problem", "--json").json["trials"][0]["status"] == "complete"
 
 
 @pytest.mark.slow

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
+from autocompress.drift import LATEST_LOOKS, PRESUMED_DRIFT, drift, original_ms
 from autocompress.measure.latency import (
     CLOSER_LOOK,
     LONG_CALL_SECONDS,
-    RELOADING,
     SHORT_LOOK,
     Clock,
     time_pair,
@@ -68,8 +68,8 @@ def test_the_interval_of_two_equal_models_covers_one_as_often_as_it_says(millise
     covered = []
     for seed in range(60):
         machine = Machine(noise=0.1, seed=seed)
-        speedup = time_pair(machine.call(milliseconds), machine.call(milliseconds), protocol, clock=machine).speedup
-        covered.append(speedup.low <= 1 <= speedup.high)
+        latency = time_pair(machine.call(milliseconds), machine.call(milliseconds), protocol, clock=machine)
+        covered.append(abs(np.log(latency.speedup.value)) <= latency.half_width_within)
     assert np.mean(covered) >= 0.85
 
 
@@ -83,7 +83,7 @@ def test_timing_goes_on_until_the_interval_is_narrow_enough() -> None:
     calm, noisy = Machine(noise=0.005), Machine(noise=0.015)
     for machine in (calm, noisy):
         latency = time_pair(machine.call(20), machine.call(20), CLOSER_LOOK, clock=machine)
-        assert np.log(latency.speedup.high / latency.speedup.value) <= CLOSER_LOOK.half_width
+        assert latency.half_width_within <= CLOSER_LOOK.half_width
     assert noisy.seconds > calm.seconds
 
 
@@ -91,7 +91,7 @@ def test_timing_stops_at_the_cap_and_the_interval_is_what_it_is() -> None:
     machine = Machine(noise=0.8)
     latency = time_pair(machine.call(40), machine.call(40), SHORT_LOOK, clock=machine)
     assert machine.seconds < SHORT_LOOK.max_seconds * 1.5
-    assert np.log(latency.speedup.high / latency.speedup.value) > SHORT_LOOK.half_width
+    assert latency.half_width_within > SHORT_LOOK.half_width
 
 
 def test_a_model_of_seconds_per_call_is_called_three_times_and_no_more() -> None:
@@ -129,17 +129,17 @@ def test_a_model_is_not_timed_with_colder_caches_for_being_fast() -> None:
     assert speedup.value == pytest.approx(2, rel=0.004)
 
 
-@pytest.mark.parametrize(("layout", "half_width"), [(0.03, 0.01), (0.0, 0.03)])
+@pytest.mark.parametrize(("between", "half_width"), [(0.03, 0.01), (0.0, 0.03)])
 def test_the_interval_over_several_processes_holds_the_truth_as_often_as_it_says(
-    layout: float, half_width: float
+    between: float, half_width: float
 ) -> None:
-    """Each process has the two models lie in memory anew, which makes one of them a bit faster."""
+    """From one process to the next something changes that makes one of the models a bit faster."""
     rng, machine = np.random.default_rng(0), Machine()
-    one = time_pair(machine.call(50), machine.call(100), SHORT_LOOK, clock=machine)
-    covered = []
+    one = time_pair(machine.call(50), machine.call(100), SHORT_LOOK, clock=machine, drift=0.05)
+    covered, whole = [], np.hypot(half_width, 1.96 * one.drift)
     for _ in range(300):
-        logs = np.log(2) + rng.normal(0, np.hypot(layout, half_width / 1.96), FRESH_PROCESSES)
-        speedups = [Estimate(value=np.exp(v), low=np.exp(v - half_width), high=np.exp(v + half_width)) for v in logs]
+        logs = np.log(2) + rng.normal(0, np.hypot(between, half_width / 1.96), FRESH_PROCESSES)
+        speedups = [Estimate(value=np.exp(v), low=np.exp(v - whole), high=np.exp(v + whole)) for v in logs]
         together = pooled([one.model_copy(update={"speedup": speedup}) for speedup in speedups]).speedup
         covered.append(together.low <= 2 <= together.high)
     assert np.mean(covered) >= 0.94
@@ -158,10 +158,27 @@ def test_several_processes_are_told_as_one_with_the_readings_of_all() -> None:
     assert len(together.candidate_ms.values) <= STORED_READINGS
 
 
-def test_one_process_alone_is_never_surer_than_loading_anew_allows() -> None:
+def test_one_look_alone_is_never_surer_than_the_drift_of_the_machine_allows() -> None:
     machine = Machine(noise=1e-4)
-    speedup = time_pair(machine.call(5), machine.call(10), CLOSER_LOOK, clock=machine).speedup
-    assert np.log(speedup.high / speedup.low) / 2 == pytest.approx(1.96 * RELOADING, rel=0.05)
+    latency = time_pair(machine.call(5), machine.call(10), CLOSER_LOOK, clock=machine, drift=0.03)
+    assert np.log(latency.speedup.high / latency.speedup.low) / 2 == pytest.approx(1.96 * 0.03, rel=0.05)
+    assert latency.half_width_within < 0.003
+
+
+def test_drift_is_presumed_at_first_and_then_what_the_original_changes_from_look_to_look() -> None:
+    rng = np.random.default_rng(0)
+    assert drift([]) == drift([10.0]) == pytest.approx(PRESUMED_DRIFT)
+    calm, shared = (drift(list(10 * np.exp(rng.normal(0, sd, LATEST_LOOKS)))) for sd in (0.002, 0.1))
+    assert calm < 0.4 * PRESUMED_DRIFT
+    assert 0.07 < shared < 0.13
+    assert drift([10.0] * LATEST_LOOKS + [20.0] * LATEST_LOOKS) == drift([20.0] * LATEST_LOOKS)
+
+
+def test_what_the_original_took_is_its_own_timing_or_what_it_took_beside_a_candidate() -> None:
+    machine = Machine()
+    alone = time_pair(machine.call(20), None, SHORT_LOOK, clock=machine)
+    beside = time_pair(machine.call(5), machine.call(10), SHORT_LOOK, clock=machine)
+    assert original_ms([alone, None, beside]) == pytest.approx([20, 10], rel=0.02)
 
 
 def test_the_first_calls_of_a_slot_are_dropped_unless_calls_are_long() -> None:

@@ -22,7 +22,9 @@ from autocompress.objectives import (
     speedup,
     violations,
     vram_bytes,
+    worth_completing,
 )
+from autocompress.recipe import Recipe
 from autocompress.records import Measurement, Status, TrialRecord, Vram
 from autocompress.spec import Constraints
 
@@ -162,6 +164,41 @@ def test_trials_that_failed_are_not_on_the_front() -> None:
 
 
 # Ranking ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_given_up_is_on_no_front_and_in_no_ranking_until_it_was_measured_whole() -> None:
+    whole, promising = records([(0.5, 2.0, 0.0), (0.25, 2.0, 0.0)])
+    given_up = promising.model_copy(update={"measurement": _cut_short(promising)})
+    assert pareto_front([ORIGINAL, whole, given_up], ORIGINAL) == {1}
+    assert [record.number for record in ranking([ORIGINAL, whole, given_up], ORIGINAL, "size")] == [1]
+
+
+def test_worth_completing_is_what_was_given_up_and_would_be_on_the_front_as_far_as_is_known() -> None:
+    whole, better, worse = records([(0.5, 2.0, 0.0), (0.25, 2.0, 0.01), (0.5, 1.0, 0.01)])
+    better = better.model_copy(update={"measurement": _cut_short(better), "recipe": Recipe(format="openvino")})
+    worse = worse.model_copy(update={"measurement": _cut_short(worse), "recipe": Recipe(format="pytorch", seed=1)})
+    known = [ORIGINAL, whole, better, worse]
+
+    def numbers(records: list[TrialRecord], **written: Any) -> list[int]:
+        return [record.number for record in worth_completing(records, ORIGINAL, limits(**written))]
+
+    assert numbers(known) == [2]
+    assert numbers([ORIGINAL, whole, better.model_copy(update={"violations": {"quality_drop": 0.1}}), worse]) == []
+    assert numbers([*known, better.model_copy(update={"number": 4, "status": Status.RUNNING})]) == []
+
+
+def test_worth_completing_is_what_a_limit_on_memory_may_bring_to_the_front() -> None:
+    (whole,) = records([(0.5, 2.0, 0.0)])
+    unknown = whole.model_copy(update={"violations": {"size": -0.1, "ram": UNMEASURED_VIOLATION}})
+    assert worth_completing([ORIGINAL, unknown], ORIGINAL, limits(ram="1GB", size="0.6x")) == [unknown]
+    assert worth_completing([ORIGINAL, unknown], ORIGINAL, limits(size="0.6x")) == []
+    too_large = unknown.model_copy(update={"violations": {"size": 0.1, "ram": UNMEASURED_VIOLATION}})
+    assert worth_completing([ORIGINAL, too_large], ORIGINAL, limits(ram="1GB", size="0.4x")) == []
+
+
+def _cut_short(record: TrialRecord) -> Measurement:
+    assert record.measurement is not None
+    return record.measurement.model_copy(update={"cut_short": "the limit on quality is surely broken"})
 
 
 def test_each_preference_puts_its_own_figure_first() -> None:

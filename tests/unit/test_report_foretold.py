@@ -37,7 +37,10 @@ def test_the_median_and_the_largest_error_of_the_size_are_told() -> None:
     told = errors_in_words(off, Foreteller(known(), "cpu"))
     assert told is not None
     assert "over 2 trials: size off by 5.0 % (median), 10 % at most" in told
-    assert "latency" not in told  # how fast the machine was is not known of this run
+    assert told.endswith("latency was not: the model's operations could not be counted without its data.")
+    slow = errors_in_words(off, Foreteller(known(call_flops=2e6), "cpu"))
+    assert slow is not None
+    assert slow.endswith("latency was not: the run did not keep the machine's speed.")
 
 
 def test_the_factor_by_which_the_latency_was_off_is_told() -> None:

@@ -69,7 +69,7 @@ def test_an_original_that_was_interrupted_and_tried_again_is_called_so_both_time
 
 def test_limits_that_are_kept_are_not_told() -> None:
     assert violations_in_words(RESULTS.records[2], RESULTS) == ()
-    assert limits_in_words(RESULTS) == ("quality drop ≤ 1 pp", "size ≤ 0.5×")
+    assert limits_in_words(RESULTS.constraints) == ("quality drop ≤ 1 pp", "size ≤ 0.5×")
 
 
 def test_without_a_feasible_trial_the_binding_limit_and_the_nearest_miss_are_told() -> None:

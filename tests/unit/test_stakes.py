@@ -21,6 +21,12 @@ def latency(speedup: float, half_width: float = 0.04) -> Latency:
     return Latency(candidate_ms=readings, baseline_ms=None, speedup=interval, clock="wall", threads=1)
 
 
+def looked(speedup: float, within: float = 0.04) -> Latency:
+    """As far as what is seen within one look goes, known to so much."""
+    seen = latency(speedup, math.hypot(within, 1.96 * 0.03))
+    return seen.model_copy(update={"drift": 0.03})
+
+
 def quality(drop: float) -> Quality:
     exact = Estimate(value=drop, low=drop, high=drop)
     return Quality(
@@ -82,12 +88,24 @@ def test_a_trial_that_was_given_up_itself_is_no_rival() -> None:
     assert len(stakes(trial(1, 9, 3.0, 0.002)).rivals) == 2
 
 
+def test_on_the_front_is_what_keeps_the_limits_on_size_latency_and_quality_and_no_trial_dominates() -> None:
+    limited = stakes(size="11MB", latency="0.5x", quality_drop="1pp")
+    assert limited.is_front(10 * MB, latency(2.1), quality(0.005))
+    assert not limited.is_front(12 * MB, latency(2.1), quality(0.005))
+    assert not limited.is_front(10 * MB, latency(1.9), quality(0.005))
+    assert not limited.is_front(10 * MB, latency(2.1), quality(0.015))
+    rival = stakes(trial(1, 10, 2.0, 0.002))
+    assert not rival.is_front(10 * MB, latency(1.99), quality(0.002))
+    assert rival.is_front(10 * MB, latency(2.01), quality(0.002))
+    assert rival.is_front(10 * MB, latency(1.99), quality(0.001))
+
+
 def test_more_precision_is_worth_it_where_the_interval_holds_a_limit_or_decides_about_the_front() -> None:
     limited = stakes(latency="0.5x")
-    assert limited.is_undecided(10 * MB, latency(2.03), quality(0.0))
-    assert not limited.is_undecided(10 * MB, latency(2.3), quality(0.0))
+    assert limited.is_undecided(10 * MB, looked(2.03), quality(0.0))
+    assert not limited.is_undecided(10 * MB, looked(2.1), quality(0.0))  # a closer look would not know better
     rival = stakes(trial(1, 10, 2.0, 0.002))
-    assert rival.is_undecided(12 * MB, latency(2.02), quality(0.003))  # slower, it is dominated
-    assert rival.is_undecided(9 * MB, latency(1.98), quality(0.001))  # faster, it dominates
-    assert not rival.is_undecided(9 * MB, latency(2.02), quality(0.003))  # on the front either way
-    assert not rival.is_undecided(12 * MB, latency(3.0), quality(0.003))
+    assert rival.is_undecided(12 * MB, looked(2.02), quality(0.003))  # slower, it is dominated
+    assert rival.is_undecided(9 * MB, looked(1.98), quality(0.001))  # faster, it dominates
+    assert not rival.is_undecided(9 * MB, looked(2.02), quality(0.003))  # on the front either way
+    assert not rival.is_undecided(12 * MB, looked(3.0), quality(0.003))

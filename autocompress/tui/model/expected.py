@@ -30,7 +30,8 @@ class Between:
 class ExpectedRecipe:
     """A known-good recipe and its figures before it is run.
 
-    ``memory_bytes`` is the device's where a search is on a device. ``breaks`` are the limits that it surely breaks.
+    ``memory_bytes`` is the device's where a search is on a device. ``breaks`` are the limits that it surely breaks,
+    ``may_break`` those of which it can't be said.
     """
 
     label: str
@@ -40,6 +41,7 @@ class ExpectedRecipe:
     memory_bytes: Between
     latency_ms: Between | None
     breaks: frozenset[str]
+    may_break: frozenset[str]
 
     @classmethod
     def of(cls, plain: Mapping[str, Any], original_bytes: float) -> ExpectedRecipe:
@@ -53,6 +55,7 @@ class ExpectedRecipe:
             memory_bytes=Between.of(plain["ram_bytes"]),
             latency_ms=None if latency is None else Between.of(latency),
             breaks=frozenset(map(str, plain["breaks"])),
+            may_break=frozenset(map(str, plain["may_break"])),
         )
 
     @property

@@ -23,7 +23,7 @@ def point_of(trial: Trial) -> Point | None:
 
 
 class Front:
-    """The feasible trials that no other feasible one dominates."""
+    """The feasible trials that no other feasible one dominates; none that was given up is among them."""
 
     def __init__(self) -> None:
         self._points: dict[int, Point] = {}
@@ -46,7 +46,8 @@ class Front:
             trial: a trial that ended.
             feasible: whether it is inside the limits, where those are not the ones that it was judged by.
         """
-        point = point_of(trial) if (trial.is_feasible if feasible is None else feasible) else None
+        counts = (trial.is_feasible if feasible is None else feasible) and not trial.is_given_up
+        point = point_of(trial) if counts else None
         if point is None or any(dominates(other, point) for other in self._points.values()):
             return False
         for number in [n for n, other in self._points.items() if dominates(point, other)]:

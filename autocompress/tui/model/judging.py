@@ -45,7 +45,10 @@ def _key(prefer: str, trial: Trial, point: Point) -> tuple[float, float, int]:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What would be feasible and on the front under some limits, and in which order of preference."""
+    """What would be feasible and on the front under some limits, and in which order of preference.
+
+    What was given up can be feasible, by what is known of it; on the front and in the order it is not.
+    """
 
     feasible: frozenset[int]
     front: frozenset[int]
@@ -74,13 +77,17 @@ class Candidates:
     def verdicts(self, constraints: Mapping[str, Bound], prefer: str) -> Verdicts:
         """Judge all trials under other limits, without changing them."""
         limits = list(constraints.items())
+        feasible: list[int] = []
         points: dict[int, Point] = {}
         order: list[tuple[tuple[float, float, int], Trial]] = []
         for trial, figures, point in self._measured:
             if any(excess(name, bound, figures, self._its) > 0 for name, bound in limits):
                 continue
+            feasible.append(trial.number)
+            if trial.is_given_up:
+                continue
             points[trial.number] = point
             if trial is not self._original:
                 order.append((_key(prefer, trial, point), trial))
         order.sort()
-        return Verdicts(frozenset(points), nondominated(points), tuple(trial for _, trial in order))
+        return Verdicts(frozenset(feasible), nondominated(points), tuple(trial for _, trial in order))

@@ -129,6 +129,8 @@ class RunState:
         self.trials: dict[int, Trial] = {}
         self.counts: Counter[str] = Counter()
         self._cut_off: set[int] = set()
+        self._given_up: set[str] = set()
+        self._completed: set[int] = set()
         self.original: Trial | None = None
         self.front = Front()
         self.best: int | None = None
@@ -265,8 +267,7 @@ class RunState:
         self.all_running.pop(trial.number, None)
         before = self.trials.get(trial.number)
         self.trials[trial.number] = trial
-        if trial.was_cut_off:
-            self._cut_off.add(trial.number)
+        self._follow_retries(trial, json.dumps(event["record"]["recipe"]))
         self.trials_revision += 1
         if trial.origin == "baseline" and trial.size_bytes is not None and self.original is None:
             self.original = trial
@@ -277,6 +278,14 @@ class RunState:
             return
         self.counts[trial.status] += 1
         self._judge(trial)
+
+    def _follow_retries(self, trial: Trial, recipe: str) -> None:
+        if trial.was_cut_off:
+            self._cut_off.add(trial.number)
+        elif trial.origin == "retry" and recipe in self._given_up:
+            self._completed.add(trial.number)
+        elif trial.is_given_up:
+            self._given_up.add(recipe)
 
     def _trial_noted(self, event: Mapping[str, Any], _: Place | None) -> None:
         trial = self.trials.get(int(event["number"]))
@@ -308,6 +317,9 @@ class RunState:
         self.activity = FINISHED
         self.all_running.clear()
         self.best = event.get("best")
+        for number, latency in (event.get("latencies") or {}).items():
+            if (trial := self.trials.get(int(number))) is not None:
+                trial.take_latency(latency)
         self._take_energies(event.get("energies") or {})
 
     def _take_energies(self, energies: Mapping[str, Any]) -> None:
@@ -345,7 +357,8 @@ class RunState:
         trial.violations = measured_violations(self.constraints, trial, self.original)
         if self.front.add(trial) and trial.number != self.original.number:
             self.last_improvement = trial.number
-        if trial.number == self.original.number or not trial.is_feasible or point_of(trial) is None:
+        is_original = trial.number == self.original.number
+        if is_original or trial.is_given_up or not trial.is_feasible or point_of(trial) is None:
             return
         best = self.trials.get(self.best) if self.best is not None else None
         if best is None or preference_key(self.prefer, trial) < preference_key(self.prefer, best):
@@ -378,8 +391,8 @@ class RunState:
 
     @property
     def n_tried(self) -> int:
-        """How many of ``total`` are done: those that the end of a search cut off are tried again, and count once."""
-        return len(self.trials) - len(self._cut_off)
+        """How many of ``total`` are done: what is tried again counts once, what the end of a search cut off not yet."""
+        return len(self.trials) - len(self._cut_off) - len(self._completed)
 
     @property
     def seconds_per_trial(self) -> float | None:

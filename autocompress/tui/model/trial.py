@@ -48,6 +48,8 @@ class Trial:
         words: each step in words.
         size_ratio: of the original's size; filled in once the original is known.
         speedup: how many times as fast as the original, timed in turns.
+        is_given_up: whether its quality was judged on some of the samples only, as it surely was of no use.
+        timed_by: how many processes, one after the other, told the latency.
         drop, relative_drop: what the metric lost, positive when worse; in its own unit, and over the original's value.
         energy: known of the finalists and the original at most, once the search has ended.
         violations: by how much each limit is exceeded, as a share of it; 0 or less where it is kept.
@@ -66,7 +68,9 @@ class Trial:
     p95_ms: float | None = None
     speedup: Interval | None = None
     contended: bool = False
+    timed_by: int = 1
     quality: float | None = None
+    is_given_up: bool = False
     drop: Interval | None = None
     relative_drop: Interval | None = None
     ram_bytes: float | None = None
@@ -108,10 +112,8 @@ class Trial:
         """
         record = event["record"]
         measured = record.get("measurement") or {}
-        latency, quality = measured.get("latency") or {}, measured.get("quality") or {}
-        readings = (latency.get("candidate_ms") or {}).get("values") or ()
-        error = record.get("error") or {}
-        return cls(
+        quality, error = measured.get("quality") or {}, record.get("error") or {}
+        trial = cls(
             number=int(record["number"]),
             status=str(record["status"]),
             origin=str(record["origin"]),
@@ -119,11 +121,8 @@ class Trial:
             labels=tuple(event["labels"]),
             words=tuple(event["words"]),
             size_bytes=measured.get("size_bytes"),
-            p50_ms=percentile(readings, 0.5),
-            p95_ms=percentile(readings, 0.95),
-            speedup=Interval.read(latency.get("speedup")),
-            contended=bool(latency.get("contended")),
             quality=None if quality.get("value") is None else float(quality["value"]),
+            is_given_up=measured.get("cut_short") is not None,
             drop=Interval.read(quality.get("drop")),
             relative_drop=Interval.read(quality.get("relative_drop")),
             ram_bytes=(measured.get("ram") or {}).get("peak_bytes"),
@@ -134,6 +133,16 @@ class Trial:
             notes=tuple(record.get("notes") or ()),
             place=place,
         )
+        trial.take_latency(measured.get("latency") or {})
+        return trial
+
+    def take_latency(self, latency: Mapping[str, Any]) -> None:
+        """Have these figures of latency; the best finalist is timed again at the end."""
+        readings = (latency.get("candidate_ms") or {}).get("values") or ()
+        self.p50_ms, self.p95_ms = percentile(readings, 0.5), percentile(readings, 0.95)
+        self.speedup = Interval.read(latency.get("speedup"))
+        self.contended = bool(latency.get("contended"))
+        self.timed_by = int(latency.get("processes") or 1)
 
 
 def percentile(readings: tuple[float, ...], share: float) -> float | None:

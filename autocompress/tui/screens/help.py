@@ -14,6 +14,7 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
+from autocompress.report.numbers import GIVEN_UP
 from autocompress.tui.screens.run_screen import RunScreen
 from autocompress.tui.theme import UNICODE, Glyphs
 
@@ -223,6 +224,8 @@ def legend(glyphs: Glyphs) -> list[tuple[str, str]]:
         (glyphs.best, "the best so far by the search's preference"),
         (glyphs.cached, "taken from the stage cache, not computed again"),
         (f"{glyphs.contended}4.6{glyphs.times}", "the machine was busy while this was timed: it may be off"),
+        (f"{glyphs.minus}1.2{GIVEN_UP}", "judged on some of the samples, then given up: it could not have been of use"),
+        (f"{glyphs.plain('≈')}1.2", "not to be told apart from the best trial's, where both keep the limits"),
         ("[a, b]", "the interval that covers the figure; where two overlap, it is a tie"),
         (glyphs.not_measured, "not measured"),
     ]

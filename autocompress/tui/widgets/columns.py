@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from autocompress.limits import Bound
-from autocompress.report.numbers import NOT_MEASURED, megabytes, milliseconds, signed
+from autocompress.report.numbers import GIVEN_UP, NOT_MEASURED, megabytes, milliseconds, signed
 from autocompress.rounding import significant
 from autocompress.tui.model.figure_rows import gained
 from autocompress.tui.model.trial import Interval, Trial
@@ -52,7 +52,9 @@ def _quality(trial: Trial, is_rate: bool) -> str:
 
 def _change(trial: Trial, is_rate: bool) -> str:
     change = gained(trial.drop)
-    return NOT_MEASURED if change is None else signed(change.value, points=is_rate)
+    if change is None:
+        return NOT_MEASURED
+    return signed(change.value, points=is_rate) + (GIVEN_UP if trial.is_given_up else "")
 
 
 def _change_interval(trial: Trial, is_rate: bool) -> str:

@@ -60,8 +60,10 @@ def now_title(state: RunState, glyphs: Glyphs, pulse: Pulse) -> Content:
             words += f". {verdict_on_holdout(state.ending)}"
         return Content.styled(glyphs.plain(words), "$success")
     if not pulse.is_alive and state.started is not None:
-        words = f"{pulse.gone}: nothing runs now, as far as can be seen. What was found is all here and stays."
-        return Content.styled(words, "$error")
+        words = "nothing runs now, as far as can be seen. What was found is all here and stays."
+        if pulse.is_here:
+            words = f"`autocompress resume {state.name}` goes on with it, or R in the list of runs."
+        return Content.styled(f"{pulse.gone}: {words}", "$error")
     if state.running is None:
         words = {PAUSED: "paused", FINISHED: "finished"}.get(state.activity, "waiting for the next trial")
         return Content.styled(glyphs.plain(f"{words}: {state.why}" if state.why else words), "$quiet")

@@ -46,7 +46,8 @@ def verdict_of(state: RunState, trial: Trial, glyphs: Glyphs) -> tuple[str, str,
     if trial.origin == "baseline":
         return glyphs.original, "the original", "$feasible"
     if trial.is_feasible:
-        return glyphs.feasible, "inside every limit", "$feasible"
+        so_far = ", as far as it was judged" if trial.is_given_up else ""
+        return glyphs.feasible, f"inside every limit{so_far}", "$feasible"
     broken = [LIMIT_WORDS.get(name, name) for name, by in trial.violations.items() if by > 0]
     return glyphs.violates, f"breaks the limit on {' and '.join(broken)}", "$infeasible"
 
@@ -72,6 +73,8 @@ def figures(state: RunState, trial: Trial, record: Mapping[str, Any], glyphs: Gl
     """The table of what was measured, and what to make of it."""
     rows = figure_rows(trial, state.metric, with_energy=trial.energy is not None)
     lines = [_figure_line(row, is_broken(row, trial, state), glyphs) for row in rows]
+    if trial.timed_by > 1:
+        lines.append(_plain_line("timed again", f"at the end, in {trial.timed_by} fresh processes", glyphs))
     lines += [_plain_line(name, text, glyphs) for name, text in _circumstances(record)]
     if trial.energy is not None:
         lines.append(_plain_line("energy by", trial.energy.source, glyphs))

@@ -61,7 +61,9 @@ class ExpectedTable(Static):
     def _row(self, one: ExpectedRecipe, width: int) -> Content:
         glyphs, style = self._glyphs, "$quiet" if one.breaks else ""
         label = glyphs.shortened(glyphs.plain(one.label), width)
-        glyph = (f"{glyphs.violates} ", "$error") if one.breaks else (f"{glyphs.feasible} ", "$success")
+        glyph = (f"{glyphs.feasible} ", "$success")
+        if one.breaks or one.may_break:
+            glyph = (f"{glyphs.violates} ", "$error") if one.breaks else ("? ", "$warning")
         pieces = [glyph, (f"{label:<{width}}", style)]
         figures = (
             (one.size, SIZE_WIDTH, "size" in one.breaks),
