@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from autocompress.records import Latency
 
 PRESUMED_DRIFT = 0.03
-"""Of the logarithm of a speed-up, before anything is known: between a quiet machine's 0.005 and a shared one's 0.1."""
+"""Of the logarithm of a speed-up, before anything is known: on a shared machine 0.02 to 0.12."""
 WEIGHT_OF_PRESUMED = 3
 """As many looks."""
 LATEST_LOOKS = 24

@@ -39,6 +39,7 @@ from ledger import Ledger
 from sections import command_line, print_section, this_machine, today, when_and_where
 
 from autocompress import registry
+from autocompress.drift import PRESUMED_DRIFT
 from autocompress.formats.base import Runner
 from autocompress.measure.latency import CLOSER_LOOK, SHORT_LOOK, Call, LatencyProtocol, time_pair
 from autocompress.measure.latency_pool import FRESH_PROCESSES, pooled
@@ -89,7 +90,7 @@ def timed(timer: Timer, n_baseline_calls: int, protocol: LatencyProtocol, n_load
     for load in range(n_loads):
         with timer.pair(n_baseline_calls) as (candidate, baseline):
             start = time.perf_counter()
-            timings.append(time_pair(candidate, baseline, protocol, seed=n_loads * seed + load))
+            timings.append(time_pair(candidate, baseline, protocol, seed=n_loads * seed + load, drift=PRESUMED_DRIFT))
             seconds += time.perf_counter() - start
             if load == n_loads - 1:
                 rivals = one_after_the_other(baseline, candidate, seconds)

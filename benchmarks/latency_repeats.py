@@ -127,7 +127,7 @@ def main() -> None:
     """Take what is missing, print the table, and write it into a document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=known_models(), metavar="MODEL")
-    parser.add_argument("--looks", type=int, default=12, help="at each artifact")
+    parser.add_argument("--looks", type=int, default=10, help="at each artifact")
     parser.add_argument("--keep", type=Path, help="a folder for single looks; those that it holds aren't taken again")
     parser.add_argument("--write", type=Path, help="the Markdown file whose section is replaced")
     options = parser.parse_args()

@@ -18,6 +18,7 @@ Each section was printed by the command at its top, on the day and the machine t
 A section that isn't here was not measured yet:
 
     python benchmarks/latency_accuracy.py --write docs/benchmarks.md
+    python benchmarks/latency_repeats.py --write docs/benchmarks.md
     python benchmarks/certify.py --write docs/benchmarks.md
     python benchmarks/search_real.py --write docs/benchmarks.md
     python benchmarks/search_simulated.py --seeds 20 --write docs/benchmarks.md

@@ -399,6 +399,35 @@ def test_a_trial_that_the_end_of_a_search_cut_off_is_not_counted_beside_its_repe
     assert after.n_tried == before.n_tried
 
 
+def given_up(number: int, **others: Any) -> TrialRecord:
+    whole = record(number, 0.2, 4.0, 0.0, **others)
+    assert whole.measurement is not None
+    return whole.model_copy(update={"measurement": whole.measurement.model_copy(update={"cut_short": "too slow"})})
+
+
+def test_what_was_given_up_is_on_no_front_and_counts_once_when_it_is_measured_whole() -> None:
+    lines = lines_of(started(constraints()), *map(ended, (record(0, 1.0, 1.0, 0.0), record(1, 0.5, 2.0, 0.0))))
+    before = folded([*lines, *lines_of(ended(given_up(2)))])
+    assert (before.front.numbers & {1, 2}, before.best, before.n_tried) == ({1}, 1, 3)
+    assert Candidates(before.trials.values(), before.trials[0]).verdicts({}, "balanced").best == 1
+    again = record(3, 0.2, 4.0, 0.0).model_copy(update={"origin": "retry"})
+    after = folded([*lines, *lines_of(ended(given_up(2)), ended(again))])
+    assert (after.best, after.n_tried, after.n_ended) == (3, 3, 4)
+
+
+def test_a_finalists_speed_is_what_its_timing_in_fresh_processes_says() -> None:
+    trials = [record(number, 0.5, 2.0, 0.0) for number in range(3)]
+    assert trials[1].measurement is not None
+    assert trials[1].measurement.latency is not None
+    precise = trials[1].measurement.latency.model_copy(
+        update={"speedup": Estimate(value=1.8, low=1.7, high=1.9), "processes": 5}
+    )
+    end = RunFinished(seq=9, time=200.0, reason="enough", best=1, finalists=(1,), latencies={1: precise})
+    state = folded(lines_of(started(constraints()), *map(ended, trials), end))
+    assert (state.trials[1].speedup, state.trials[1].timed_by) == (Interval(1.8, 1.7, 1.9), 5)
+    assert state.trials[2].timed_by == 1
+
+
 def test_energy_of_the_finalists_is_known_once_the_search_has_ended_and_the_originals_with_it() -> None:
     def sure(value: float) -> Estimate:
         return Estimate(value=value, low=value, high=value)

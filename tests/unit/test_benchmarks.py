@@ -158,6 +158,25 @@ class TestLatencyAccuracy:
         assert lines[4].startswith("| one after the other, medians | 2 | 1.0 | 50.0 %")
 
 
+class TestLatencyRepeats:
+    def test_an_interval_is_held_against_the_median_of_the_other_looks(self) -> None:
+        script = benchmark("latency_repeats")
+        looks = [{"speedup": [s, s * 0.95, s * 1.05], "ms": 2.0, "contended": False} for s in (2.0, 2.02, 1.98, 2.5)]
+        assert script.n_held(looks) == 3
+        told = script.told("a model", looks)
+        assert told.startswith("| a model | 4 | 2.00 | 2.01× | 11.2 % | 5.0 % | 75 % ")
+
+    def test_looks_that_are_missing_are_left_out(self) -> None:
+        script = benchmark("latency_repeats")
+        row = {"speedup": [2.0, 1.9, 2.1], "ms": 2.0, "contended": False, "day": "2026-01-01", "machine": "a machine"}
+        ledger = benchmark("ledger").Ledger(None)
+        for look in range(2):
+            ledger.keep(script.key("m", "as ONNX", look), row)
+        lines = list(script.report(["m"], 5, ledger))
+        assert [line.split(" |")[0] for line in lines if line.startswith("| m")] == ["| m, as ONNX"]
+        assert "100 % [34, 100] of the intervals" in lines[-1]
+
+
 def population(true_drops: list[float], n: int = 4000) -> Any:
     """Candidates, smallest first, that lose so much of an accuracy of 90 % and gain a hundredth elsewhere."""
     script = benchmark("certify")

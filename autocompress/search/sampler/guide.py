@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic
 
@@ -26,10 +27,7 @@ class Guide(Generic[Configuration]):
     def __init__(self, space: Space[Configuration], n_objectives: int, seed: int | None) -> None:
         self._space = space
         self._directions = [StudyDirection.MINIMIZE] * n_objectives
-        self._sharp, self._wide = (
-            optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_ei_candidates=count)
-            for count in (SHARP_CANDIDATES, 1)
-        )
+        self._sharp, self._wide = (_tpe(seed, count) for count in (SHARP_CANDIDATES, 1))
         self.forget()
 
     def forget(self) -> None:
@@ -61,6 +59,12 @@ class Guide(Generic[Configuration]):
         candidate = self._space.candidate({}, lambda name, distribution: _asked(trial, name, distribution))
         self._study.tell(trial, state=TrialState.FAIL)
         return candidate
+
+
+def _tpe(seed: int | None, n_candidates: int) -> optuna.samplers.TPESampler:
+    with warnings.catch_warnings():  # that groups are experimental is for this package to know, not for its users
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, n_ei_candidates=n_candidates)
 
 
 def _asked(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
