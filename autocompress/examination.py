@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +31,11 @@ FEWEST_SAMPLES = 32
 
 
 class Examination:
-    """Measures the files of one artifact: size, latency and energy, then quality; memory in a process of its own.
+    """Measures the files of one artifact: size, latency and energy alone here, then quality, and memory beside it.
 
     Where the job names stakes, measuring ends once they surely cannot be reached; where the interval of the latency
     touches the front or a limit, that is looked at more closely; and memory, whose process takes seconds to start, is
-    measured where a limit is on it, or of what stands on the front.
+    waited for where it is limited, or of what stands on the front.
     """
 
     def __init__(self, job: MeasureJob, stages: Stages) -> None:
@@ -59,10 +61,13 @@ class Examination:
             broken = stakes.surely_broken(size_bytes, latency)
             self._cut_short = f"the limit on {broken} is broken" if broken else None
             most_drop, why_lost = stakes.most_drop(size_bytes, latency)
-        quality = self._quality(most_drop, why_lost) if "quality" in job.figures else None
+        ram, vram = None, None
+        with _MemoryBeside(job) if self._may_want_memory else nullcontext() as memory:
+            quality = self._quality(most_drop, why_lost) if "quality" in job.figures else None
+            if memory is not None and self._wants_memory(size_bytes, latency, quality):
+                ram, vram = self._memory(memory)
         if latency and quality and self._is_undecided(size_bytes, latency, quality):
             latency = self._latency("latency, closer", CLOSER_LOOK)
-        ram, vram = self._memory() if self._wants_memory(size_bytes, latency, quality) else (None, None)
         return Measured(
             measurement=Measurement(
                 size_bytes=size_bytes,
@@ -201,26 +206,57 @@ class Examination:
 
     # Memory ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def _may_want_memory(self) -> bool:
+        stakes = self._job.stakes
+        return "ram" in self._job.figures and (self._cut_short is None or (stakes is not None and stakes.limits_memory))
+
     def _wants_memory(self, size_bytes: int, latency: Latency | None, quality: Quality | None) -> bool:
         stakes = self._job.stakes
-        if "ram" not in self._job.figures:
-            return False
         if stakes is None or stakes.limits_memory or latency is None or quality is None:
             return True
         return self._cut_short is None and stakes.is_front(size_bytes, latency, quality)
 
-    def _memory(self) -> tuple[Memory, Vram | None]:
+    def _memory(self, beside: _MemoryBeside) -> tuple[Memory, Vram | None]:
+        on_device = self._job.workspace.device != "cpu"
+        with self._stages.stage("memory"), self._stages.quiet() if on_device else nullcontext():
+            return beside.result()
+
+
+class _MemoryBeside:
+    """Memory's own process starts slowly and counts no time, so it may run beside the quality's samples.
+
+    Not on a device, whose memory is seen as a whole. It is ended when nobody waits for it any more.
+    """
+
+    def __init__(self, job: MeasureJob) -> None:
+        self._job = job
+        self._abandoned = threading.Event()
+        self._future: Future[tuple[Memory, Vram | None]] | None = None
+
+    def __enter__(self) -> _MemoryBeside:
+        if self._job.workspace.device == "cpu":
+            self._future = ThreadPoolExecutor(max_workers=1).submit(self._measure)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._abandoned.set()
+
+    def result(self) -> tuple[Memory, Vram | None]:
+        """What was found."""
+        return self._future.result() if self._future else self._measure()
+
+    def _measure(self) -> tuple[Memory, Vram | None]:
         from autocompress.measure.memory import measure_memory
 
-        job, workspace = self._job, self._job.workspace
-        # of a device the memory is seen as a whole, whoever holds it
-        with self._stages.stage("memory"), self._stages.quiet() if workspace.device != "cpu" else nullcontext():
-            return measure_memory(
-                job.format,
-                job.artifact,
-                task=workspace.task,
-                model=workspace.model,
-                inputs=load_inputs(timing_path(workspace)),
-                device=workspace.device,
-                threads=workspace.threads,
-            )
+        workspace = self._job.workspace
+        return measure_memory(
+            self._job.format,
+            self._job.artifact,
+            task=workspace.task,
+            model=workspace.model,
+            inputs=load_inputs(timing_path(workspace)),
+            device=workspace.device,
+            threads=workspace.threads,
+            abandoned=self._abandoned,
+        )

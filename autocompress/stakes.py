@@ -11,6 +11,9 @@ from autocompress.objectives import figures_of, pareto_front
 from autocompress.records import Latency, Quality, TrialRecord
 from autocompress.spec import Constraints
 
+DEVIATIONS = 1.96
+"""To either side, of an interval of 95 %."""
+
 
 class Rival(Frozen):
     """A trial on the front: its bytes, its speed-up with the interval's lower end, and its drop."""
@@ -71,6 +74,8 @@ class Stakes(Frozen):
     def is_undecided(self, size_bytes: int, latency: Latency, quality: Quality) -> bool:
         """Whether what a closer look narrows of the latency's interval touches a limit or decides about the front."""
         value, half_width = -math.log(latency.speedup.value), latency.half_width_within
+        if half_width < latency.drift * DEVIATIONS:  # what would be narrowed is the smaller part of what is not known
+            return False
         low, high = value - half_width, value + half_width
         if low <= self._most_log_latency(latency) < high:
             return True

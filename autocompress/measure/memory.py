@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from autocompress.spec import ModelSpec
 
 _LOG_TAIL_CHARACTERS = 2000
+SECONDS_BETWEEN_LOOKS = 0.02
 
 
 class MemoryProbeFailed(AutocompressError):
@@ -38,6 +41,7 @@ def measure_memory(
     device: str,
     threads: int,
     timeout_seconds: float = 300.0,
+    abandoned: threading.Event | None = None,
 ) -> tuple[Memory, Vram | None]:
     """Load an artifact in a fresh process, run the timed call a few times, and report that process's peak.
 
@@ -52,6 +56,7 @@ def measure_memory(
         device: ``cpu`` or ``cuda``; on ``cuda`` device memory is reported beside resident memory.
         threads: of the runtime.
         timeout_seconds: for all of it.
+        abandoned: once it is set, the process is ended: nobody waits for its answer.
 
     Raises:
         MemoryError: the process ran out of memory.
@@ -65,7 +70,7 @@ def measure_memory(
         )
         (folder / JOB).write_text(job.model_dump_json(), encoding="utf-8")
         np.savez(folder / INPUTS, allow_pickle=False, **inputs)
-        _run_probe(folder, device, threads, timeout_seconds)
+        _run_probe(folder, device, threads, timeout_seconds, abandoned or threading.Event())
         result = ProbeResult.model_validate_json((folder / RESULT).read_text(encoding="utf-8"))
     ram = Memory(peak_bytes=result.peak_bytes, imports_bytes=result.imports_bytes)
     if device != "cuda":
@@ -73,7 +78,7 @@ def measure_memory(
     return ram, Vram(allocator_peak_bytes=result.allocator_peak_bytes, device_delta_bytes=result.device_delta_bytes)
 
 
-def _run_probe(folder: Path, device: str, threads: int, timeout_seconds: float) -> None:
+def _run_probe(folder: Path, device: str, threads: int, timeout_seconds: float, abandoned: threading.Event) -> None:
     command = [sys.executable, "-m", "autocompress.measure.memory_probe", str(folder)]
     log = folder / "log.txt"
     with log.open("wb") as stream:
@@ -85,7 +90,7 @@ def _run_probe(folder: Path, device: str, threads: int, timeout_seconds: float) 
             env=_environment(device, threads),  # in the trial's own process group, so that it ends with the trial
         )
         try:
-            status = _ended(process, timeout_seconds)
+            status = _ended(process, timeout_seconds, abandoned)
         finally:
             if process.poll() is None:  # also when this process is being interrupted
                 process.kill()
@@ -100,12 +105,15 @@ def _run_probe(folder: Path, device: str, threads: int, timeout_seconds: float) 
     raise MemoryProbeFailed(f"the process in which memory is measured {ended}: {last}")
 
 
-def _ended(process: subprocess.Popen[bytes], timeout_seconds: float) -> int:
+def _ended(process: subprocess.Popen[bytes], timeout_seconds: float, abandoned: threading.Event) -> int:
     """Wait for the process; its exit status."""
-    try:
-        return process.wait(timeout_seconds)
-    except subprocess.TimeoutExpired:
-        raise StageTimedOut(f"measuring memory took more than {timeout_seconds:g} s") from None
+    deadline = time.monotonic() + timeout_seconds
+    while (status := process.poll()) is None:
+        if time.monotonic() >= deadline:
+            raise StageTimedOut(f"measuring memory took more than {timeout_seconds:g} s")
+        if abandoned.wait(SECONDS_BETWEEN_LOOKS):
+            raise MemoryProbeFailed("nobody waits for it any more")
+    return status
 
 
 def _environment(device: str, threads: int) -> dict[str, str]:

@@ -42,7 +42,9 @@ def estimates_table(estimates: Estimates, constraints: Constraints) -> Table:
 def estimates_in_words(estimates: Estimates) -> tuple[str, ...]:
     """What holds for the whole search, and how sure the figures are."""
     duration = seconds_between(estimates.seconds.low, estimates.seconds.high)
+    unsure = ("? marks recipes of which only measuring tells whether they keep the limits.",)
     return (
+        *(unsure if any(one.may_break and not one.breaks for one in estimates.recipes) else ()),
         f"A search of {estimates.trials} trials takes about {duration}, and on disk at its peak "
         f"about {_megabytes(estimates.disk_bytes)} MB (rough).",
         f"Sizes are arithmetic over the weights' shapes, to {EXACT_ERROR:.0%}; ~ marks those that the weights' values "

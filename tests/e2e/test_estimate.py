@@ -47,6 +47,9 @@ def test_people_read_a_table_and_how_sure_the_figures_are(cli: CommandLine, fold
     assert "export only" in out
     assert "size over 0.6x" in out
     assert "No weights were read" in out
+    out = cli("estimate", folder, "--max-latency", "1x").out
+    assert "may be over" in out  # a rough figure is a span, and the original's own middle lies in its twin's
+    assert "? marks recipes of which only measuring tells" in out
 
 
 def test_a_task_file_is_taken_and_a_search_file_with_its_limits(cli: CommandLine, folder: Path) -> None:

@@ -61,15 +61,16 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return terminal
 
 
-def shown(take: Callable[[Event], None]) -> None:
+def shown(take: Callable[[Event], None], end: Exception | KeyboardInterrupt | None = None) -> None:
     take(STARTED)
     take(READ)
+    if end is not None:
+        raise end
 
 
 def test_the_trials_stay_on_the_terminal_when_the_search_is_interrupted(terminal: Terminal) -> None:
     with pytest.raises(KeyboardInterrupt), display("balanced") as take:
-        shown(take)
-        raise KeyboardInterrupt
+        shown(take, KeyboardInterrupt())
     assert "the original" in terminal.left
     assert "int8" in terminal.left
 

@@ -21,10 +21,10 @@ def latency(speedup: float, half_width: float = 0.04) -> Latency:
     return Latency(candidate_ms=readings, baseline_ms=None, speedup=interval, clock="wall", threads=1)
 
 
-def looked(speedup: float, within: float = 0.04) -> Latency:
+def looked(speedup: float, within: float = 0.04, drift: float = 0.01) -> Latency:
     """As far as what is seen within one look goes, known to so much."""
-    seen = latency(speedup, math.hypot(within, 1.96 * 0.03))
-    return seen.model_copy(update={"drift": 0.03})
+    seen = latency(speedup, math.hypot(within, 1.96 * drift))
+    return seen.model_copy(update={"drift": drift})
 
 
 def quality(drop: float) -> Quality:
@@ -104,6 +104,7 @@ def test_more_precision_is_worth_it_where_the_interval_holds_a_limit_or_decides_
     limited = stakes(latency="0.5x")
     assert limited.is_undecided(10 * MB, looked(2.03), quality(0.0))
     assert not limited.is_undecided(10 * MB, looked(2.1), quality(0.0))  # a closer look would not know better
+    assert not limited.is_undecided(10 * MB, looked(2.03, drift=0.03), quality(0.0))  # nor where the machine drifts
     rival = stakes(trial(1, 10, 2.0, 0.002))
     assert rival.is_undecided(12 * MB, looked(2.02), quality(0.003))  # slower, it is dominated
     assert rival.is_undecided(9 * MB, looked(1.98), quality(0.001))  # faster, it dominates
