@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from autocompress.frozen import Frozen
-from autocompress.records import Energy, Latency, TrialRecord
+from autocompress.records import Energy, Latency, MemoryFigures, TrialRecord
 from autocompress.spec import Constraints, Device, Preference
 
 
@@ -170,8 +170,8 @@ class RunFinished(_Event):
     """The search ended; ``reason`` says why, ``best`` is the number of the best trial.
 
     ``finalists`` are the trials that were judged on the holdout; ``certificate`` says what that gave for the best;
-    ``energies`` what a call of each takes, where that is known, and ``latencies`` how fast those are that were timed
-    again, in fresh processes.
+    ``energies`` what a call of each takes, where that is known, ``latencies`` how fast those are that were timed again,
+    in fresh processes, and ``memories`` what the front takes.
     """
 
     kind: Literal["run_finished"] = "run_finished"
@@ -182,6 +182,7 @@ class RunFinished(_Event):
     finalists: tuple[int, ...] = ()
     energies: dict[int, Energy] = {}
     latencies: dict[int, Latency] = {}
+    memories: dict[int, MemoryFigures] = {}
 
 
 Event = (

@@ -35,7 +35,7 @@ class Examination:
 
     Where the job names stakes, measuring ends once they surely cannot be reached; where the interval of the latency
     touches the front or a limit, that is looked at more closely; and memory, whose process takes seconds to start, is
-    waited for where it is limited, or of what stands on the front.
+    measured only where it is limited.
     """
 
     def __init__(self, job: MeasureJob, stages: Stages) -> None:
@@ -61,11 +61,9 @@ class Examination:
             broken = stakes.surely_broken(size_bytes, latency)
             self._cut_short = f"the limit on {broken} is broken" if broken else None
             most_drop, why_lost = stakes.most_drop(size_bytes, latency)
-        ram, vram = None, None
-        with _MemoryBeside(job) if self._may_want_memory else nullcontext() as memory:
+        with _MemoryBeside(job) if self._wants_memory else nullcontext() as memory:
             quality = self._quality(most_drop, why_lost) if "quality" in job.figures else None
-            if memory is not None and self._wants_memory(size_bytes, latency, quality):
-                ram, vram = self._memory(memory)
+            ram, vram = self._memory(memory) if memory is not None else (None, None)
         if latency and quality and self._is_undecided(size_bytes, latency, quality):
             latency = self._latency("latency, closer", CLOSER_LOOK)
         return Measured(
@@ -207,15 +205,9 @@ class Examination:
     # Memory ---------------------------------------------------------------------------------------------------------
 
     @property
-    def _may_want_memory(self) -> bool:
+    def _wants_memory(self) -> bool:
         stakes = self._job.stakes
-        return "ram" in self._job.figures and (self._cut_short is None or (stakes is not None and stakes.limits_memory))
-
-    def _wants_memory(self, size_bytes: int, latency: Latency | None, quality: Quality | None) -> bool:
-        stakes = self._job.stakes
-        if stakes is None or stakes.limits_memory or latency is None or quality is None:
-            return True
-        return self._cut_short is None and stakes.is_front(size_bytes, latency, quality)
+        return "ram" in self._job.figures and (stakes is None or stakes.limits_memory)
 
     def _memory(self, beside: _MemoryBeside) -> tuple[Memory, Vram | None]:
         on_device = self._job.workspace.device != "cpu"

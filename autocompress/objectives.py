@@ -94,7 +94,7 @@ def worth_completing(
     """The trials that were not measured whole and, by what is known of them, would be on the front.
 
     There are none of them until limits are changed: a trial is given up only where it surely breaks a limit or is
-    dominated, and memory is not measured only where that is not limited.
+    dominated, and memory is not measured where it is not limited.
     """
     records = list(records)
     latest = {record.recipe.digest: record for record in records}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from autocompress.frozen import Frozen
-from autocompress.records import Certificate, Energy, Latency, Measurement, TrialRecord
+from autocompress.records import Certificate, Energy, Latency, Measurement, MemoryFigures, TrialRecord
 
 
 class Finalist(Frozen):
@@ -19,13 +21,15 @@ class Finalist(Frozen):
 class Outcome(Frozen):
     """The best trial by the stated rule, and how sure that is.
 
-    ``best`` is None when nothing is feasible; ``reason`` says why the search ended.
+    ``best`` is None when nothing is feasible; ``reason`` says why the search ended. ``memories`` is that of the front
+    and of the finalists, by number, where no limit had it measured in the search.
     """
 
     reason: str
     best: int | None
     front: tuple[int, ...]
     finalists: tuple[Finalist, ...] = ()
+    memories: dict[int, MemoryFigures] = {}
 
     @property
     def certificate(self) -> Certificate | None:
@@ -38,20 +42,20 @@ class Outcome(Frozen):
         return {each.number: each.holdout.latency for each in self.finalists if each.holdout and each.holdout.latency}
 
     def last_measured(self, record: TrialRecord) -> TrialRecord:
-        """The trial with what was measured of it last: a finalist's latency, energy and memory; quality stays.
+        """The trial with what was measured of it last: a finalist's latency and energy, and memory; quality stays.
 
         The holdout's quality is for the certificate alone.
         """
-        holdout = next((each.holdout for each in self.finalists if each.number == record.number), None)
         searched = record.measurement
-        if holdout is None or searched is None:
+        better: dict[str, Any] = {}
+        if searched is None:
             return record
-        better = {
-            "latency": holdout.latency or searched.latency,
-            "energy": holdout.energy,
-            "ram": searched.ram or holdout.ram,
-            "vram": searched.vram or holdout.vram,
-        }
+        holdout = next((each.holdout for each in self.finalists if each.number == record.number), None)
+        if holdout is not None:
+            better |= {"latency": holdout.latency or searched.latency, "energy": holdout.energy}
+        memory = self.memories.get(record.number)
+        if memory is not None:
+            better |= {"ram": memory.ram, "vram": memory.vram}
         return record.model_copy(update={"measurement": searched.model_copy(update=better)})
 
     @property

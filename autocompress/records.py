@@ -232,6 +232,13 @@ class Energy(Frozen):
     measured: bool
 
 
+class MemoryFigures(Frozen):
+    """What a trial's artifact takes at work; ``vram`` on a device."""
+
+    ram: Memory
+    vram: Vram | None
+
+
 class Measurement(Frozen):
     """All that was measured of one artifact.
 

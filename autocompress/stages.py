@@ -86,4 +86,4 @@ class Stages:
 
 def expected_stages(recipe: Recipe) -> tuple[str, ...]:
     """The stages of a trial in order, where no cache holds anything: what a display can show before they begin."""
-    return ("load model", *(step.tag for step in recipe.steps), "export", "latency", "quality", "memory")
+    return ("load model", *(step.tag for step in recipe.steps), "export", "latency", "quality")

@@ -87,18 +87,6 @@ class Stakes(Frozen):
                     return True
         return False
 
-    def is_front(self, size_bytes: int, latency: Latency, quality: Quality) -> bool:
-        """Whether a trial with these figures is inside the limits on them, and no trial of the front dominates it."""
-        allowed = self._most_drop_allowed
-        size, drop = self._most("size"), quality.drop.value
-        log_latency = -math.log(latency.speedup.value)
-        if drop > allowed or (size is not None and size_bytes > size) or log_latency > self._most_log_latency(latency):
-            return False
-        return not any(
-            rival.size_bytes <= size_bytes and -math.log(rival.speedup) <= log_latency and rival.drop <= drop
-            for rival in self.rivals
-        )
-
     @property
     def limits_memory(self) -> bool:
         """Whether a trial must be judged by its memory."""

@@ -25,7 +25,8 @@ from known_models import RECIPES, known_models
 from autocompress.cli.result import results_of
 from autocompress.event_log import read_events
 from autocompress.events import RunFinished, RunStarted
-from autocompress.objectives import size_ratio, speedup
+from autocompress.objectives import size_ratio
+from autocompress.records import TrialRecord
 from autocompress.report.markdown import run_report
 from autocompress.report.numbers import ratio
 from autocompress.report.results import Results
@@ -42,8 +43,8 @@ with the specifications in `recipes/`; a latency with `~` was timed while others
 told in [measuring.md](measuring.md). Size and speed are against the original in PyTorch; speed is that of the runtime
 *and* of the compression, and the row *export only* tells the two apart.
 
-| model | trials | took | best recipe | size | speed | timed again | quality | certified | date |
-|---|---:|---:|---|---:|---:|---:|---|---|---|
+| model | trials | took | best recipe | size | speed | quality | certified | date |
+|---|---:|---:|---|---:|---:|---|---|---|
 """
 
 
@@ -79,14 +80,13 @@ class FinishedSearch:
     def row(self) -> str:
         """Its line of the overview."""
         best, original = self.results.best_record, self.view.original
-        told = ["nothing feasible", "–", "–", "–", "–", "–"]
+        told = ["nothing feasible", "–", "–", "–", "–"]
         if best is not None and best.measurement is not None and best.measurement.quality is not None:
             certificate = self.results.certificate
             told = [
                 f"{method_in_words(best, self.results)}, as {best.recipe.format}",
                 ratio(size_ratio(best, original)),
-                ratio(speedup(best)),
-                self._timed_again(best.number),
+                self._speed(best),
                 quality_change(best.measurement.quality, self.results),
                 "yes" if certificate and certificate.certified else "observed only",
             ]
@@ -94,15 +94,13 @@ class FinishedSearch:
         trials = len(self.view.records)
         return f"| [{self.model}](#{anchor}) | {trials} | {self.seconds:.0f} s | {' | '.join(told)} | {self.date} |\n"
 
-    def _timed_again(self, number: int) -> str:
-        """The best finalist's speed-up by the protocol that follows the search's short looks."""
-        finalists = self.view.outcome.finalists if self.view.outcome else ()
-        holdout = next((finalist.holdout for finalist in finalists if finalist.number == number), None)
-        if holdout is None or holdout.latency is None:
+    def _speed(self, best: TrialRecord) -> str:
+        """As timed again in fresh processes at the search's end, with its interval."""
+        latency = best.measurement and best.measurement.latency
+        if not latency:
             return "–"
-        faster = holdout.latency.speedup
-        value, low, high = (ratio(getattr(faster, name)) for name in ("value", "low", "high"))
-        return f"{value} [{low}, {high}]{'~' if holdout.latency.contended else ''}"
+        value, low, high = (ratio(getattr(latency.speedup, name)) for name in ("value", "low", "high"))
+        return f"{value} [{low}, {high}]{'~' if latency.contended else ''}"
 
     def section(self) -> str:
         """The run's own report, one level down."""

@@ -226,7 +226,7 @@ def legend(rows: Sequence[ResultRow]) -> str:
     sources = sorted({row.energy_source for row in rows if row.energy_source})
     parts += [f"J of one sample: {energy_source_in_words(source)}" for source in sources]
     left_out = any(row.status is Status.COMPLETE and row.ram_bytes is None for row in rows)
-    why = " (memory only where it is limited, or of a trial on the front)" if left_out else ""
+    why = " (memory: of the front at the end, or of all where it is limited)" if left_out else ""
     return " · ".join([*parts, f"{NOT_MEASURED} not measured{why}"])
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from autocompress.jobs import Answer, Failed, Figure, Measured, MeasureJob, Prepared, Workspace
 from autocompress.measure.certify import certify
 from autocompress.measure.latency_pool import in_fresh_processes
 from autocompress.measure.outcomes import Outcomes
 from autocompress.outcome import Finalist
-from autocompress.records import Certificate, Latency, TrialRecord
+from autocompress.records import Certificate, Latency, MemoryFigures, TrialRecord
 from autocompress.runs import RunFolder
 from autocompress.spec import QualityLimit
 from autocompress.tasks.base import Metric
@@ -67,6 +67,17 @@ class Finals:
         best = judged[-1] if _is_certified(judged[-1]) else judged[0]
         return tuple(self._timed(finalist, order) if finalist is best else finalist for finalist in judged)
 
+    def weigh(self, records: Iterable[TrialRecord]) -> dict[int, MemoryFigures]:
+        """The memory of those trials of which the search did not measure it; by number, where it can be told."""
+        weighed = {}
+        for record in records:
+            if record.measurement is None or record.measurement.ram is not None:
+                continue
+            answer = self._measure(record, {"ram"})
+            if isinstance(answer, Measured) and answer.measurement.ram is not None:
+                weighed[record.number] = MemoryFigures(ram=answer.measurement.ram, vram=answer.measurement.vram)
+        return weighed
+
     def _timed(self, finalist: Finalist, order: Sequence[TrialRecord]) -> Finalist:
         """The best finalist, timed once more, in several fresh processes."""
         record = next(record for record in order if record.number == finalist.number)
@@ -82,10 +93,7 @@ class Finals:
         return answer.measurement.latency if isinstance(answer, Measured) else None
 
     def _judge_one(self, record: TrialRecord, n_finalists: int) -> Finalist:
-        figures: set[Figure] = {"quality", "energy"}
-        if record.measurement is not None and record.measurement.ram is None:  # it came to the front by other limits
-            figures.add("ram")
-        answer = self._measure(record, figures)
+        answer = self._measure(record, {"quality", "energy"})
         if isinstance(answer, Failed):
             return Finalist(number=record.number, holdout=None, certificate=None, problem=answer.error.message)
         assert isinstance(answer, Measured)

@@ -222,7 +222,7 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     steps = recipe.canonical().steps
     made = [str([step.plain() for step in steps[: index + 1]]) for index in range(len(steps))]
     done = [Stage(step.tag, content) for step, content in zip(steps, made, strict=True)]
-    return [*done, *(Stage(name) for name in ("export", "latency", "quality", "memory"))]
+    return [*done, *(Stage(name) for name in ("export", "latency", "quality"))]
 
 
 def _deviation(estimate: Estimate) -> float:

@@ -297,7 +297,9 @@ class Search:
         finalists = finals.judge(order) if order else ()
         certified = [f.number for f in finalists if f.certificate and f.certificate.certified]
         best = certified[0] if certified else (order[0].number if order else None)
-        outcome = Outcome(reason=reason, best=best, front=front, finalists=finalists)
+        unweighed = [r for r in records if r.number in {*front, *(f.number for f in finalists)}]
+        memories = finals.weigh(unweighed)
+        outcome = Outcome(reason=reason, best=best, front=front, finalists=finalists, memories=memories)
         self.study.outcome = outcome
         if outcome.why_no_energy:
             self._emit(Note, text=f"energy is not measured: {outcome.why_no_energy}")

@@ -77,5 +77,6 @@ def run_finished(outcome: Outcome, reason: str) -> dict[str, Any]:
         "certificate": certificate.sentence if certificate else None,
         "finalists": tuple(finalist.number for finalist in outcome.finalists),
         "energies": outcome.energies,
+        "memories": outcome.memories,
         "latencies": {number: latency.slim() for number, latency in outcome.latencies.items()},
     }

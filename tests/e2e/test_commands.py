@@ -56,6 +56,8 @@ def test_show_tells_every_trial_in_table_json_and_markdown(finished: CommandLine
     assert [row["trial"] for row in shown["trials"]] == [0, 1, 2, 3, 4]
     assert all(row["foretold"]["size_bytes"] > 0 for row in shown["trials"])
     assert shown["best"] == finished("best", "done", "--json").json
+    weighed = {row["trial"] for row in shown["trials"] if row["ram_bytes"]}
+    assert weighed == {0, shown["best"]["trial"], *shown["front"]}
     assert (shown["run"], set(shown["front"]) <= set(range(5))) == ("done", True)
     told = finished("show", "done").out
     assert "Best (balanced)" in told

@@ -36,6 +36,7 @@ from autocompress.records import (
     Latency,
     Measurement,
     Memory,
+    MemoryFigures,
     Quality,
     Samples,
     Status,
@@ -415,17 +416,20 @@ def test_what_was_given_up_is_on_no_front_and_counts_once_when_it_is_measured_wh
     assert (after.best, after.n_tried, after.n_ended) == (3, 3, 4)
 
 
-def test_a_finalists_speed_is_what_its_timing_in_fresh_processes_says() -> None:
+def test_what_was_measured_at_the_end_takes_the_place_of_what_the_search_saw() -> None:
     trials = [record(number, 0.5, 2.0, 0.0) for number in range(3)]
     assert trials[1].measurement is not None
     assert trials[1].measurement.latency is not None
     precise = trials[1].measurement.latency.model_copy(
         update={"speedup": Estimate(value=1.8, low=1.7, high=1.9), "processes": 5}
     )
-    end = RunFinished(seq=9, time=200.0, reason="enough", best=1, finalists=(1,), latencies={1: precise})
+    memory = MemoryFigures(ram=Memory(peak_bytes=5_000_000, imports_bytes=1), vram=None)
+    end = RunFinished(
+        seq=9, time=200.0, reason="enough", best=1, finalists=(1,), latencies={1: precise}, memories={2: memory}
+    )
     state = folded(lines_of(started(constraints()), *map(ended, trials), end))
     assert (state.trials[1].speedup, state.trials[1].timed_by) == (Interval(1.8, 1.7, 1.9), 5)
-    assert state.trials[2].timed_by == 1
+    assert (state.trials[2].timed_by, state.trials[2].ram_bytes) == (1, 5_000_000)
 
 
 def test_energy_of_the_finalists_is_known_once_the_search_has_ended_and_the_originals_with_it() -> None:

@@ -43,7 +43,7 @@ def test_a_trial_that_was_cancelled_did_not_fail() -> None:
 def test_the_legend_tells_why_some_trials_have_no_figure_of_memory() -> None:
     with_memory, without = result_rows(RESULTS)[2], result_rows(RESULTS)[6]
     assert legend([with_memory]).endswith("– not measured")
-    assert legend([without]).endswith("– not measured (memory only where it is limited, or of a trial on the front)")
+    assert legend([without]).endswith("– not measured (memory: of the front at the end, or of all where it is limited)")
 
 
 def test_what_was_not_measured_is_null_for_programs_and_a_dash_for_people() -> None:

@@ -88,18 +88,6 @@ def test_a_trial_that_was_given_up_itself_is_no_rival() -> None:
     assert len(stakes(trial(1, 9, 3.0, 0.002)).rivals) == 2
 
 
-def test_on_the_front_is_what_keeps_the_limits_on_size_latency_and_quality_and_no_trial_dominates() -> None:
-    limited = stakes(size="11MB", latency="0.5x", quality_drop="1pp")
-    assert limited.is_front(10 * MB, latency(2.1), quality(0.005))
-    assert not limited.is_front(12 * MB, latency(2.1), quality(0.005))
-    assert not limited.is_front(10 * MB, latency(1.9), quality(0.005))
-    assert not limited.is_front(10 * MB, latency(2.1), quality(0.015))
-    rival = stakes(trial(1, 10, 2.0, 0.002))
-    assert not rival.is_front(10 * MB, latency(1.99), quality(0.002))
-    assert rival.is_front(10 * MB, latency(2.01), quality(0.002))
-    assert rival.is_front(10 * MB, latency(1.99), quality(0.001))
-
-
 def test_more_precision_is_worth_it_where_the_interval_holds_a_limit_or_decides_about_the_front() -> None:
     limited = stakes(latency="0.5x")
     assert limited.is_undecided(10 * MB, looked(2.03), quality(0.0))

@@ -320,6 +320,9 @@ class RunState:
         for number, latency in (event.get("latencies") or {}).items():
             if (trial := self.trials.get(int(number))) is not None:
                 trial.take_latency(latency)
+        for number, memory in (event.get("memories") or {}).items():
+            if (trial := self.trials.get(int(number))) is not None:
+                trial.take_memory(memory)
         self._take_energies(event.get("energies") or {})
 
     def _take_energies(self, energies: Mapping[str, Any]) -> None:

@@ -125,8 +125,6 @@ class Trial:
             is_given_up=measured.get("cut_short") is not None,
             drop=Interval.read(quality.get("drop")),
             relative_drop=Interval.read(quality.get("relative_drop")),
-            ram_bytes=(measured.get("ram") or {}).get("peak_bytes"),
-            vram_bytes=largest(measured.get("vram") or {}),
             wall_seconds=record.get("wall_seconds"),
             ended=float(event["time"]),
             error=error.get("message"),
@@ -134,7 +132,13 @@ class Trial:
             place=place,
         )
         trial.take_latency(measured.get("latency") or {})
+        trial.take_memory(measured)
         return trial
+
+    def take_memory(self, figures: Mapping[str, Any]) -> None:
+        """Have these figures of memory; without a limit on it, the front's is measured at the end."""
+        self.ram_bytes = (figures.get("ram") or {}).get("peak_bytes")
+        self.vram_bytes = largest(figures.get("vram") or {})
 
     def take_latency(self, latency: Mapping[str, Any]) -> None:
         """Have these figures of latency; the best finalist is timed again at the end."""
