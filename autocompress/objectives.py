@@ -85,7 +85,7 @@ def pareto_front(records: Iterable[TrialRecord], original: TrialRecord) -> froze
 
     Of that one only some samples were judged: it counts once it was measured whole, see `worth_completing`.
     """
-    return nondominated(_points((record for record in records if _stands(record)), original))
+    return nondominated(_points(_standing(records), original))
 
 
 def worth_completing(
@@ -108,12 +108,25 @@ def worth_completing(
     ]
     if not lacking:
         return []
-    front = nondominated(_points([*(record for record in records if _stands(record)), *lacking], original))
+    front = nondominated(_points([*_standing(records), *lacking], original))
     return [record for record in lacking if record.number in front]
 
 
-def _stands(record: TrialRecord) -> bool:
-    return record.feasible and not _was_given_up(record)
+def _standing(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The feasible trials that were not given up; of a recipe that was measured once more, that one alone."""
+    records = list(records)
+    again = {
+        record.recipe.digest: record.number
+        for record in records
+        if record.origin == "retry" and record.measurement is not None
+    }
+    return [
+        record
+        for record in records
+        if record.feasible
+        and not _was_given_up(record)
+        and again.get(record.recipe.digest, record.number) <= record.number
+    ]
 
 
 def _was_given_up(record: TrialRecord) -> bool:
@@ -135,8 +148,8 @@ def ranking(records: Iterable[TrialRecord], original: TrialRecord, prefer: Prefe
     ``balanced``: the largest product of size reduction and speed-up. The other preferences break ties by it.
     """
     candidates = []
-    for record in records:
-        values = objective_values(record, original) if _stands(record) and record.number != original.number else None
+    for record in _standing(records):
+        values = objective_values(record, original) if record.number != original.number else None
         if values is not None:
             log_size, log_latency, drop = values
             balanced = round(log_size + log_latency, 9)  # else a tie is decided by the last bit

@@ -94,6 +94,11 @@ class Fold:
             case StateChanged():
                 self.state = event.state
 
+    @property
+    def n_tried(self) -> int:
+        """How many recipes were tried; one that was tried again counts once."""
+        return len({record.recipe.digest for record in self.records.values()})
+
     def _judge_again(self) -> None:
         original = original_among(self.records.values())
         if original is not None:
@@ -237,7 +242,7 @@ class LiveDisplay:
         started = self._fold.started
         elapsed = time.strftime("%M:%S", time.gmtime(time.monotonic() - self._since))
         total = self._fold.trials or "?"
-        text = Text(f"{len(self._fold.records)}/{total} trials · {elapsed}", style="bold")
+        text = Text(f"{self._fold.n_tried}/{total} trials · {elapsed}", style="bold")
         for number, running in self._fold.running.items():
             text.append(f"\n▶ trial {number}: {running.recipe}\n  ", style="cyan")
             text.append(self._chain(number), style="dim")

@@ -140,7 +140,7 @@ def show_run(view: RunView) -> int:
     for warning in warnings_in_words(results):
         console.out.print(f"· {warning}", markup=False)
     foretell = foreteller(view.study.prepared, view.spec.device)
-    errors = errors_in_words(view.records, foretell) if foretell else None
+    errors = errors_in_words(results.records, foretell) if foretell else None
     if errors:
         console.print_text(f"\n{errors}")
     return show_best(view, as_json=False)
@@ -169,7 +169,7 @@ def show_best(view: RunView, *, as_json: bool) -> int:
         if results.certificate:
             console.print_text(f"On the holdout: {results.certificate.sentence}")
         elif view.outcome is None:
-            console.print_text("The search has not ended; `autocompress resume` goes on with it.")
+            console.print_text(f"The search has not ended; `autocompress resume {view.folder.name}` goes on with it.")
         if view.folder.recipe.exists():
             console.print_text(f"Recipe: {view.folder.recipe}")
     return NOTHING_FEASIBLE if best is None else 0
@@ -252,9 +252,10 @@ def show_trial(view: RunView, record: TrialRecord, *, as_json: bool) -> None:
         console.print_json(record.model_dump(mode="json") | more)
         return
     results = results_of(view)
-    console.print_text(trial_in_words(view.outcome.last_measured(record) if view.outcome else record, results))
+    known = view.outcome.last_measured(record) if view.outcome else record
+    console.print_text(trial_in_words(known, results))
     if foretell:
-        console.print_text(foretell.words(record))
+        console.print_text(foretell.words(known))
     for told in _timed_again(view, record.number):
         console.print_text(told)
     if record.number in results.energies:

@@ -43,7 +43,9 @@ def estimates_in_words(estimates: Estimates) -> tuple[str, ...]:
     """What holds for the whole search, and how sure the figures are."""
     duration = seconds_between(estimates.seconds.low, estimates.seconds.high)
     unsure = ("? marks recipes of which only measuring tells whether they keep the limits.",)
+    no_latency = ("Latency is not foretold: the model's operations could not be counted without its data.",)
     return (
+        *(() if estimates.original.latency_ms else no_latency),
         *(unsure if any(one.may_break and not one.breaks for one in estimates.recipes) else ()),
         f"A search of {estimates.trials} trials takes about {duration}, and on disk at its peak "
         f"about {_megabytes(estimates.disk_bytes)} MB (rough).",

@@ -155,17 +155,25 @@ def infeasible_in_words(results: Results, n_misses: int = 3) -> tuple[str, ...]:
     binding = objectives.binding_constraint(misses)
     told = []
     if binding:
-        n_broken = sum(record.violations.get(binding, 0) > 0 for record in misses)
-        limit = limit_in_words(getattr(results.constraints, binding))
+        limit = getattr(results.constraints, binding)
         told.append(
-            f"No trial kept every limit; the binding one is {limit_name(binding)} ≤ {limit}, "
-            f"which {n_broken} of {len(misses)} measured recipes break."
+            f"No trial kept every limit; the binding one is {limit_name(binding)} ≤ {limit_in_words(limit)}, "
+            f"{_how_many_break(binding, misses, results)}."
         )
     told += [
         f"Near miss: {trial_in_words(record, results)}; {', '.join(violations_in_words(record, results))}."
         for record in misses[:n_misses]
     ]
     return tuple(told)
+
+
+def _how_many_break(name: str, misses: list[TrialRecord], results: Results) -> str:
+    """Of the trials that keep not all limits, how many break this one, and of how many it isn't known."""
+    limit = getattr(results.constraints, name)
+    broken = [record for record in misses if record.violations.get(name, 0) > 0]
+    unknown = sum(_figure(name, limit, record, results) is None for record in broken)
+    told = f"which {len(broken) - unknown} of {len(misses)} measured recipes break"
+    return f"{told} (of {unknown} it is not known)" if unknown else told
 
 
 def failure_in_words(record: TrialRecord) -> str:

@@ -227,7 +227,10 @@ class Search:
             if record.recipe.digest in tried:
                 tried.discard(record.recipe.digest)
                 proposer.retry(record.recipe)
-                self._emit(Note, text=f"trial {record.number} is of use under these limits: it is measured whole")
+                self._emit(
+                    Note,
+                    text=f"too little is known of trial {record.number} for these limits: its recipe is tried again",
+                )
 
     def _why_no_more(self, n_tried: int, proposer: Proposer) -> str | None:
         """Why no further trial is to begin, or None."""

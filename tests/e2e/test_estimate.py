@@ -54,6 +54,9 @@ def test_people_read_a_table_and_how_sure_the_figures_are(cli: CommandLine, fold
 
 def test_a_task_file_is_taken_and_a_search_file_with_its_limits(cli: CommandLine, folder: Path) -> None:
     assert cli("estimate", "--task-file", TASK_FILE, "--json").json["task"] == "own"
+    out = cli("estimate", "--task-file", TASK_FILE, "--max-latency", "0.5x").out
+    assert "latency may be over" in out  # nobody can count the operations of a call without its inputs
+    assert "Latency is not foretold" in out
     spec = cli.folder / "search.yaml"
     spec.write_text(f"model: {{path: {folder}}}\nconstraints: {{size: 0.6x}}\n")
     assert by_method(cli("estimate", spec, "--json").json)["[] onnx"]["breaks"] == ["size"]

@@ -265,7 +265,7 @@ def test_a_trial_that_was_given_up_is_measured_whole_once_a_changed_limit_makes_
     assert again["origin"] == "retry"
     assert again["measurement"]["cut_short"] is None
     assert again["measurement"]["quality"]["n_samples"] > given_up["measurement"]["quality"]["n_samples"]
-    assert "trial 3 is of use under these limits: it is measured whole" in printed
+    assert "too little is known of trial 3 for these limits: its recipe is tried again" in printed
     tried = {str(cli.record("held", number)["recipe"]) for number in cli.trials_in("held")}
     assert len(tried) == 6
 

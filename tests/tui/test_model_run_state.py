@@ -414,6 +414,10 @@ def test_what_was_given_up_is_on_no_front_and_counts_once_when_it_is_measured_wh
     again = record(3, 0.2, 4.0, 0.0).model_copy(update={"origin": "retry"})
     after = folded([*lines, *lines_of(ended(given_up(2)), ended(again))])
     assert (after.best, after.n_tried, after.n_ended) == (3, 3, 4)
+    slower = record(4, 0.2, 3.0, 0.0).model_copy(update={"origin": "retry"})
+    last = folded([*lines, *lines_of(ended(given_up(2)), ended(again), ended(slower))])
+    assert (last.best, last.front.numbers & {3, 4}, last.n_tried) == (4, {4}, 3)
+    assert Candidates(last.trials.values(), last.trials[0]).verdicts({}, "balanced").best == 4
 
 
 def test_what_was_measured_at_the_end_takes_the_place_of_what_the_search_saw() -> None:

@@ -187,6 +187,16 @@ def test_worth_completing_is_what_was_given_up_and_would_be_on_the_front_as_far_
     assert numbers([*known, better.model_copy(update={"number": 4, "status": Status.RUNNING})]) == []
 
 
+def test_of_a_recipe_that_was_measured_once_more_that_alone_is_on_the_front() -> None:
+    first, again = records([(0.5, 2.0, 0.0), (0.5, 1.8, 0.0)])
+    again = again.model_copy(update={"origin": "retry"})
+    original = ORIGINAL.model_copy(update={"recipe": Recipe(format="pytorch", seed=1)})
+    assert pareto_front([original, first, again], original) == {2}
+    assert [record.number for record in ranking([original, first, again], original, "size")] == [2]
+    failed = again.model_copy(update={"status": Status.FAILED, "measurement": None})
+    assert pareto_front([original, first, failed], original) == {1}
+
+
 def test_worth_completing_is_what_a_limit_on_memory_may_bring_to_the_front() -> None:
     (whole,) = records([(0.5, 2.0, 0.0)])
     unknown = whole.model_copy(update={"violations": {"size": -0.1, "ram": UNMEASURED_VIOLATION}})

@@ -46,7 +46,7 @@ class Front:
             trial: a trial that ended.
             feasible: whether it is inside the limits, where those are not the ones that it was judged by.
         """
-        counts = (trial.is_feasible if feasible is None else feasible) and not trial.is_given_up
+        counts = (trial.is_feasible if feasible is None else feasible) and not (trial.is_given_up or trial.is_repeated)
         point = point_of(trial) if counts else None
         if point is None or any(dominates(other, point) for other in self._points.values()):
             return False

@@ -84,7 +84,7 @@ class Candidates:
             if any(excess(name, bound, figures, self._its) > 0 for name, bound in limits):
                 continue
             feasible.append(trial.number)
-            if trial.is_given_up:
+            if trial.is_given_up or trial.is_repeated:
                 continue
             points[trial.number] = point
             if trial is not self._original:

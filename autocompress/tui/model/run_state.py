@@ -129,8 +129,8 @@ class RunState:
         self.trials: dict[int, Trial] = {}
         self.counts: Counter[str] = Counter()
         self._cut_off: set[int] = set()
-        self._given_up: set[str] = set()
-        self._completed: set[int] = set()
+        self._latest: dict[str, int] = {}
+        self._repeated: set[int] = set()
         self.original: Trial | None = None
         self.front = Front()
         self.best: int | None = None
@@ -267,25 +267,30 @@ class RunState:
         self.all_running.pop(trial.number, None)
         before = self.trials.get(trial.number)
         self.trials[trial.number] = trial
-        self._follow_retries(trial, json.dumps(event["record"]["recipe"]))
+        takes_place = self._follow_retries(trial, json.dumps(event["record"]["recipe"]))
         self.trials_revision += 1
         if trial.origin == "baseline" and trial.size_bytes is not None and self.original is None:
             self.original = trial
             self._judge_all()
             return
-        if before is not None:
+        if before is not None or takes_place:
             self._judge_all()
             return
         self.counts[trial.status] += 1
         self._judge(trial)
 
-    def _follow_retries(self, trial: Trial, recipe: str) -> None:
+    def _follow_retries(self, trial: Trial, recipe: str) -> bool:
+        """Whether the trial takes the place of an earlier one of the same recipe."""
         if trial.was_cut_off:
             self._cut_off.add(trial.number)
-        elif trial.origin == "retry" and recipe in self._given_up:
-            self._completed.add(trial.number)
-        elif trial.is_given_up:
-            self._given_up.add(recipe)
+            return False
+        before = self.trials.get(self._latest.get(recipe, trial.number))
+        self._latest[recipe] = trial.number
+        if trial.origin != "retry" or before is None or before is trial:
+            return False
+        self._repeated.add(trial.number)
+        before.is_repeated = trial.is_measured
+        return before.is_repeated
 
     def _trial_noted(self, event: Mapping[str, Any], _: Place | None) -> None:
         trial = self.trials.get(int(event["number"]))
@@ -361,7 +366,7 @@ class RunState:
         if self.front.add(trial) and trial.number != self.original.number:
             self.last_improvement = trial.number
         is_original = trial.number == self.original.number
-        if is_original or trial.is_given_up or not trial.is_feasible or point_of(trial) is None:
+        if is_original or trial.is_given_up or trial.is_repeated or not trial.is_feasible or point_of(trial) is None:
             return
         best = self.trials.get(self.best) if self.best is not None else None
         if best is None or preference_key(self.prefer, trial) < preference_key(self.prefer, best):
@@ -395,7 +400,7 @@ class RunState:
     @property
     def n_tried(self) -> int:
         """How many of ``total`` are done: what is tried again counts once, what the end of a search cut off not yet."""
-        return len(self.trials) - len(self._cut_off) - len(self._completed)
+        return len(self.trials) - len(self._cut_off) - len(self._repeated)
 
     @property
     def seconds_per_trial(self) -> float | None:

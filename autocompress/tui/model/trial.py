@@ -50,6 +50,7 @@ class Trial:
         speedup: how many times as fast as the original, timed in turns.
         is_given_up: whether its quality was judged on some of the samples only, as it surely was of no use.
         timed_by: how many processes, one after the other, told the latency.
+        is_repeated: whether a later trial of the same recipe took its place.
         drop, relative_drop: what the metric lost, positive when worse; in its own unit, and over the original's value.
         energy: known of the finalists and the original at most, once the search has ended.
         violations: by how much each limit is exceeded, as a share of it; 0 or less where it is kept.
@@ -71,6 +72,7 @@ class Trial:
     timed_by: int = 1
     quality: float | None = None
     is_given_up: bool = False
+    is_repeated: bool = False
     drop: Interval | None = None
     relative_drop: Interval | None = None
     ram_bytes: float | None = None

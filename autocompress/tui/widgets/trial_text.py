@@ -48,7 +48,10 @@ def verdict_of(state: RunState, trial: Trial, glyphs: Glyphs) -> tuple[str, str,
     if trial.is_feasible:
         so_far = ", as far as it was judged" if trial.is_given_up else ""
         return glyphs.feasible, f"inside every limit{so_far}", "$feasible"
-    broken = [LIMIT_WORDS.get(name, name) for name, by in trial.violations.items() if by > 0]
+    unknown = {name for name, figure in (("ram", trial.ram_bytes), ("vram", trial.vram_bytes)) if figure is None}
+    broken = [LIMIT_WORDS.get(name, name) for name, by in trial.violations.items() if by > 0 and name not in unknown]
+    if not broken:
+        return glyphs.violates, "its memory, which is limited, was not measured", "$infeasible"
     return glyphs.violates, f"breaks the limit on {' and '.join(broken)}", "$infeasible"
 
 
