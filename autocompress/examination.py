@@ -207,7 +207,7 @@ class Examination:
     @property
     def _wants_memory(self) -> bool:
         stakes = self._job.stakes
-        return "ram" in self._job.figures and (stakes is None or stakes.limits_memory)
+        return "ram" in self._job.figures and (stakes is None or stakes.constraints.limits_memory)
 
     def _memory(self, beside: _MemoryBeside) -> tuple[Memory, Vram | None]:
         on_device = self._job.workspace.device != "cpu"

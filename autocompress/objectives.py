@@ -98,12 +98,11 @@ def worth_completing(
     """
     records = list(records)
     latest = {record.recipe.digest: record for record in records}
-    limits_memory = constraints.ram is not None or constraints.vram is not None
     lacking = [
         record
         for record in latest.values()
         if record.status is Status.COMPLETE
-        and (_was_given_up(record) or (limits_memory and _measured(record).ram is None))
+        and (_was_given_up(record) or (constraints.limits_memory and _measured(record).ram is None))
         and all(excess <= 0 for name, excess in record.violations.items() if _is_known(record, name))
     ]
     if not lacking:

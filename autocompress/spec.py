@@ -172,6 +172,11 @@ class Constraints(Frozen):
     ram: ByteLimit = None
     vram: ByteLimit = None
 
+    @property
+    def limits_memory(self) -> bool:
+        """Whether a trial must be judged by its memory."""
+        return self.ram is not None or self.vram is not None
+
 
 class Budget(Frozen):
     """When to stop, and what one trial may use.

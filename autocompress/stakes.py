@@ -88,11 +88,6 @@ class Stakes(Frozen):
         return False
 
     @property
-    def limits_memory(self) -> bool:
-        """Whether a trial must be judged by its memory."""
-        return self.constraints.ram is not None or self.constraints.vram is not None
-
-    @property
     def _most_drop_allowed(self) -> float:
         """By the limit on quality, in the metric's unit."""
         drop = self.constraints.quality_drop

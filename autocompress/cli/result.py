@@ -39,7 +39,7 @@ def results_of(view: RunView) -> Results:
     """The run as reports take it."""
     prepared = view.study.prepared
     return Results(
-        records=tuple(view.outcome.last_measured(record) for record in view.records) if view.outcome else view.records,
+        records=tuple(_last_measured(view, record) for record in view.records),
         front=view.front,
         constraints=view.spec.constraints,
         baseline=view.original,
@@ -62,9 +62,7 @@ def recipe_of(view: RunView, record: TrialRecord) -> RecipeFile:
     """A trial's recipe with what was measured of it; a finalist's carries what it was judged by last."""
     prepared = view.study.prepared
     assert prepared is not None  # a trial was measured, so model and data were read
-    judged = _finalist(view, record.number)
-    if view.outcome is not None:
-        record = view.outcome.last_measured(record)
+    judged, record = _finalist(view, record.number), _last_measured(view, record)
     modified = datetime.fromtimestamp(view.folder.spec.stat().st_mtime, tz=UTC)
     return RecipeFile.of_trial(
         record,
@@ -76,6 +74,11 @@ def recipe_of(view: RunView, record: TrialRecord) -> RecipeFile:
         date=modified.strftime("%Y-%m-%d"),
         certificate=judged.certificate if judged else None,
     )
+
+
+def _last_measured(view: RunView, record: TrialRecord) -> TrialRecord:
+    """The trial with what the end of the search measured of it, once it has ended."""
+    return view.outcome.last_measured(record) if view.outcome else record
 
 
 def _finalist(view: RunView, number: int) -> Finalist | None:
@@ -252,7 +255,7 @@ def show_trial(view: RunView, record: TrialRecord, *, as_json: bool) -> None:
         console.print_json(record.model_dump(mode="json") | more)
         return
     results = results_of(view)
-    known = view.outcome.last_measured(record) if view.outcome else record
+    known = _last_measured(view, record)
     console.print_text(trial_in_words(known, results))
     if foretell:
         console.print_text(foretell.words(known))
@@ -282,9 +285,7 @@ def summary_of(folder: RunFolder) -> dict[str, Any]:
     view = view_run(str(folder.path))
     measured = any(record.origin == "baseline" and record.measurement for record in view.records)
     number = best_number(view) if measured else None
-    best = next((record for record in view.records if record.number == number), None)
-    if best is not None and view.outcome is not None:
-        best = view.outcome.last_measured(best)
+    best = next((_last_measured(view, record) for record in view.records if record.number == number), None)
     state = "done" if view.outcome else ("searching" if folder.is_locked() else "interrupted")
     told = "–"
     if best is not None:

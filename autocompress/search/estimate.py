@@ -22,7 +22,7 @@ from autocompress.tasks.detection import find_task
 
 TIMEOUT_SECONDS = 600.0
 FIXED_TRIAL_SECONDS = 3.0
-"""Processes, timing and memory."""
+"""Processes and timing."""
 SECONDS_PER_MILLION = 0.15
 """Compressing and writing."""
 USUAL_SAMPLES = 900
